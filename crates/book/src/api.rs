@@ -1,0 +1,748 @@
+//! What a face (command line, terminal UI, web page) asks of a book and gets back: plain data with public fields.
+//!
+//! A face opens a [`Book`](crate::Book), hands it one [`Request`] after the other and shows the [`Reply`], the
+//! [`Event`]s that came meanwhile, or the [`BookError`]. No type of the storage, the documents or the network shows
+//! here, and nothing here prints.
+//!
+//! ```text
+//! Book::create(dir: &Path, Init, Environment) -> Result<(Book, Created), BookError>
+//! Book::open(dir: &Path, Environment) -> Result<Book, BookError>
+//! async Book::join(dir: &Path, Join, Environment, &mut dyn Face) -> Result<(Book, Joined), BookError>
+//! book.answer(Request, &mut dyn Face) -> Result<Reply, BookError>         // Request::is_local
+//! async book.handle(Request, &mut dyn Face) -> Result<Reply, BookError>   // all; on a tokio runtime
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that a face may ask of an open book.
+///
+/// `WHO` below is a handle (`ada`, `@ada`), mail address, phone number, profile URL, short id, full name or a unique
+/// word or beginning of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "request")]
+pub enum Request {
+    /// Adds a person from the words of a command line: mail, phone, URL, `+tag`, `org:X`, `title:X`, `on:DATE` (met
+    /// on), `via:WHO` (met through), `how:TEXT` are recognised, everything else is the name. Answered by
+    /// [`Reply::PersonAdded`].
+    New {
+        /// The words, as the shell split them.
+        words: Vec<String>,
+    },
+    /// Shows one person with all notes. Answered by [`Reply::Person`].
+    Show {
+        /// `WHO`, or the short id of a note (answered by [`Reply::Note`]).
+        who: String,
+    },
+    /// Lists people by name. Answered by [`Reply::People`].
+    List {
+        /// `+tag`, `org:X`, or text that must occur in name, mail or organization; all must match.
+        filter: Vec<String>,
+        /// How many matches to leave out at the beginning.
+        offset: usize,
+        /// How many to give at most; `None` for all.
+        limit: Option<usize>,
+        /// Whether [`PersonRow::card`] is wanted (reads every document listed).
+        cards: bool,
+    },
+    /// Searches people and notes for all of the words, whatever their case and accents. Answered by [`Reply::Found`].
+    Find {
+        /// The words; each must occur.
+        words: Vec<String>,
+        /// How many hits to give at most; `None` for all.
+        limit: Option<usize>,
+    },
+    /// Writes a note about a person. Answered by [`Reply::NoteAdded`].
+    Note {
+        /// `WHO`.
+        who: String,
+        /// Markdown; must hold something other than white space.
+        text: String,
+        /// What kind of note it is.
+        kind: NoteKind,
+    },
+    /// Gives the text to edit of a person or a note. Answered by [`Reply::EditText`].
+    EditText {
+        /// `WHO`, or the short id of a note.
+        what: String,
+    },
+    /// Applies an edited text: only what differs between `before` and `after` is changed, so that what another device
+    /// changed meanwhile stays. Answered by [`Reply::Edited`]; a mistake in the text is a [`ErrorKind::Usage`] error
+    /// with the place in its message, and nothing is written.
+    EditApply {
+        /// [`EditText::id`].
+        id: String,
+        /// [`EditText::text`] as it was given out.
+        before: String,
+        /// The text as the user left it; an empty one aborts.
+        after: String,
+    },
+    /// Deletes a person (with the notes about nobody else) or a note. Answered by [`Reply::Removed`].
+    Remove {
+        /// `WHO`, or the short id of a note.
+        what: String,
+    },
+    /// Imports a file. Answered by [`Reply::Imported`].
+    Import {
+        /// The file's name, for the kind and for messages; never opened.
+        file_name: String,
+        /// The file's bytes.
+        bytes: Vec<u8>,
+        /// Says what would happen and writes nothing.
+        dry_run: bool,
+    },
+    /// Writes people in a format for other programs. Answered by [`Reply::Exported`].
+    Export {
+        /// The format.
+        format: ExportFormat,
+        /// As in [`Request::List`].
+        filter: Vec<String>,
+    },
+    /// Lists the devices of this book. Answered by [`Reply::Devices`].
+    DeviceList,
+    /// Pairs a new device by ticket: [`Event::Ticket`] first, then waits, then [`Face::confirm`]. Answered by
+    /// [`Reply::DeviceAdded`]. Needs [`Book::handle`](crate::Book::handle).
+    DeviceAdd {
+        /// Which relay to meet at; `None` for the first one known.
+        relay: Option<String>,
+    },
+    /// Uses a relay from now on, creating the mailbox there if needed. Answered by [`Reply::RelayAdded`]. Needs
+    /// [`Book::handle`](crate::Book::handle).
+    RelayAdd {
+        /// `ties://<relay key>@host:port`, `wss://host/path#<relay key>` or, on loopback, `ws://127.0.0.1:port#<relay key>`.
+        url: String,
+        /// The operator's invite token, where one is asked for.
+        token: Option<Secret>,
+    },
+    /// Lists the relays. Answered by [`Reply::Relays`].
+    RelayList,
+    /// Says how things are: devices, relays, what waits and why. Answered by [`Reply::Status`].
+    Status,
+    /// Exchanges everything with every relay once. Answered by [`Reply::Synced`]. Needs
+    /// [`Book::handle`](crate::Book::handle).
+    Sync,
+    /// Stays connected and exchanges changes as they come, reconnecting as needed; never answered, only events. Drop
+    /// the future of [`Book::handle`](crate::Book::handle) to end it.
+    SyncWatch,
+}
+
+impl Request {
+    /// Whether the request is answered from this device alone, by [`Book::answer`](crate::Book::answer).
+    pub fn is_local(&self) -> bool {
+        !matches!(
+            self,
+            Self::DeviceAdd { .. } | Self::RelayAdd { .. } | Self::Sync | Self::SyncWatch
+        )
+    }
+}
+
+/// How to make a new book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// What this device is called.
+    pub device_name: String,
+    /// Whether to make a recovery key of twelve words.
+    pub recovery: bool,
+}
+
+/// How to join the book of another device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// The ticket that the other device printed.
+    pub ticket: Secret,
+    /// What this device is called.
+    pub device_name: String,
+    /// A relay to meet at instead of the ticket's (the same one under another address).
+    pub relay: Option<String>,
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "reply")]
+pub enum Reply {
+    /// A person was added.
+    PersonAdded(PersonAdded),
+    /// One person, whole.
+    Person(Box<PersonView>),
+    /// One note.
+    Note(NoteView),
+    /// People, by name.
+    People(PeoplePage),
+    /// Hits, best first.
+    Found {
+        /// One per person or note without a person.
+        hits: Vec<Hit>,
+        /// Whether the limit cut some off.
+        more: bool,
+    },
+    /// A note was added.
+    NoteAdded {
+        /// The note.
+        note: NoteView,
+        /// Whom it is about.
+        person: PersonRow,
+    },
+    /// A text to edit.
+    EditText(EditText),
+    /// An edited text was applied.
+    Edited {
+        /// What was edited, as in [`EditText::label`].
+        label: String,
+        /// The fields that changed, such as `name` or `emails`; empty when nothing did.
+        changed: Vec<String>,
+    },
+    /// A person or note was deleted.
+    Removed(Removed),
+    /// A file was imported.
+    Imported(ImportReport),
+    /// People in another format.
+    Exported {
+        /// The file's bytes.
+        bytes: Vec<u8>,
+        /// How many people it holds.
+        people: usize,
+    },
+    /// The devices of the book.
+    Devices {
+        /// This one first.
+        devices: Vec<DeviceRow>,
+    },
+    /// A device was paired.
+    DeviceAdded {
+        /// The name it gave itself.
+        name: String,
+    },
+    /// A relay was added.
+    RelayAdded {
+        /// Its address.
+        url: String,
+    },
+    /// The relays in use.
+    Relays {
+        /// In the order of their addition.
+        relays: Vec<RelayRow>,
+    },
+    /// How things are.
+    Status(Status),
+    /// One exchange with every relay.
+    Synced(SyncReport),
+}
+
+/// What came of making a new book.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Created {
+    /// What this device is called.
+    pub device_name: String,
+    /// The twelve recovery words, to be shown once and nowhere kept.
+    pub recovery_words: Option<Secret>,
+}
+
+/// What came of joining.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Joined {
+    /// What this device is called.
+    pub device_name: String,
+    /// What the device that let it in is called.
+    pub host_name: String,
+    /// What the first exchange brought.
+    pub sync: SyncReport,
+}
+
+/// A person in a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PersonRow {
+    /// The full id, a UUID.
+    pub id: String,
+    /// The shortest id that is unique here: the beginning of the UUID's last group, four digits at least.
+    pub short: String,
+    /// The handle, unique here (`ada`, or `ada-2` where two devices gave out `ada`).
+    pub handle: String,
+    /// The full name.
+    pub name: String,
+    /// The current organization, or empty.
+    pub organization: String,
+    /// The current title, or empty.
+    pub title: String,
+    /// The preferred mail address, or empty.
+    pub email: String,
+    /// The preferred phone number, or empty.
+    pub phone: String,
+    /// The tags, sorted.
+    pub tags: Vec<String>,
+    /// The JSContact card with our own block, when asked for; the same on every device with the same data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<serde_json::Value>,
+}
+
+/// A page of a list of people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PeoplePage {
+    /// The people, by name.
+    pub people: Vec<PersonRow>,
+    /// Whether there are more after these.
+    pub more: bool,
+}
+
+/// A person, whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PersonView {
+    /// What a list shows.
+    pub row: PersonRow,
+    /// Nicknames.
+    pub nicknames: Vec<String>,
+    /// Mail addresses, preferred first.
+    pub emails: Vec<Labelled>,
+    /// Phone numbers, preferred first.
+    pub phones: Vec<Labelled>,
+    /// Postal addresses, one text each.
+    pub addresses: Vec<Labelled>,
+    /// Profiles and chat accounts.
+    pub profiles: Vec<Labelled>,
+    /// Links.
+    pub links: Vec<Labelled>,
+    /// Birthday and the like: the label is the kind, the value an ISO 8601 date, perhaps without year or day.
+    pub dates: Vec<Labelled>,
+    /// Organizations and the units in them.
+    pub organizations: Vec<Labelled>,
+    /// Titles and roles.
+    pub titles: Vec<Labelled>,
+    /// How we met.
+    pub how_met: String,
+    /// When we met, ISO 8601, perhaps without day or month.
+    pub met_on: String,
+    /// Through whom we met: a name (with the handle, if that is a person here).
+    pub met_through: String,
+    /// Fields kept for other programs, as they are written in vCard.
+    pub extra: Vec<String>,
+    /// Notes, oldest first.
+    pub notes: Vec<NoteView>,
+    /// When the record was made here or imported, RFC 3339 in UTC, if known.
+    pub created: Option<String>,
+    /// When it was last changed, RFC 3339 in UTC, if known.
+    pub updated: Option<String>,
+}
+
+/// A value and what it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Labelled {
+    /// The value.
+    pub value: String,
+    /// `work`, `mobile`, a label of the user's, several joined by a comma, or empty.
+    pub label: String,
+}
+
+/// A note.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct NoteView {
+    /// The full id, a UUID.
+    pub id: String,
+    /// The shortest unique id, as in [`PersonRow::short`].
+    pub short: String,
+    /// What kind of note.
+    pub kind: NoteKind,
+    /// The text, Markdown.
+    pub body: String,
+    /// The full ids of the people it is about.
+    pub people: Vec<String>,
+    /// When it was written, RFC 3339 in UTC, if known.
+    pub created: Option<String>,
+}
+
+/// What kind of note.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoteKind {
+    /// Any text.
+    #[default]
+    Note,
+    /// A lasting fact.
+    Fact,
+    /// Something to talk about next time.
+    Topic,
+    /// An idea for a gift.
+    GiftIdea,
+    /// An open question.
+    Question,
+}
+
+/// What [`Request::New`] made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PersonAdded {
+    /// The person.
+    pub person: PersonRow,
+    /// What was recognised among the words: the label is the field (`mail`, `phone`, `profile`, `tag`, `org`, `title`,
+    /// `met on`, `met through`, `how met`), the value what was stored.
+    pub understood: Vec<Labelled>,
+    /// People who were there before with the same mail, phone, profile or name.
+    pub similar: Vec<Candidate>,
+}
+
+/// Somebody that a query found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Hit {
+    /// The person; `None` for a note about nobody.
+    pub person: Option<PersonRow>,
+    /// The newest note that matched, if a note did.
+    pub note: Option<NoteView>,
+    /// A line of that note around the words.
+    pub excerpt: String,
+}
+
+/// A person or note as editable text: TOML front matter between lines of `+++`, then Markdown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EditText {
+    /// The full id.
+    pub id: String,
+    /// What it is, for a message: `Ada Lovelace (@ada)` or `note 3f2a`.
+    pub label: String,
+    /// The text.
+    pub text: String,
+}
+
+/// What [`Request::Remove`] removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// The full id.
+    pub id: String,
+    /// What it was, for a message.
+    pub label: String,
+    /// How many notes went with it.
+    pub notes: usize,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// The file.
+    pub file_name: String,
+    /// Whether nothing was written because only a preview was asked for.
+    pub dry_run: bool,
+    /// How many people were added.
+    pub people_created: usize,
+    /// How many notes were added.
+    pub notes_created: usize,
+    /// How many people had been imported before and were left as they are.
+    pub people_known: usize,
+    /// People deleted here since they were first imported: left out.
+    pub removed_before: Vec<String>,
+    /// Cards that could not be read.
+    pub rejects: Vec<Reject>,
+    /// Cards taken in with a remark, such as a property that was cut or could not be understood.
+    pub warnings: Vec<Reject>,
+}
+
+/// A card that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reject {
+    /// The line in the file where the card begins, from 1.
+    pub line: usize,
+    /// Why.
+    pub reason: String,
+}
+
+/// A format of another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportFormat {
+    /// vCard 4.0.
+    Vcf,
+    /// One JSON array of JSContact cards with our own block, keys sorted.
+    Json,
+}
+
+/// A device of the book.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeviceRow {
+    /// What it is called.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// `admin`, `writer` or `reader`.
+    pub role: String,
+    /// Whether it is this one.
+    pub this: bool,
+    /// The newest time that an entry of it bears, RFC 3339 in UTC; `None` if nothing of it is known.
+    pub last_heard: Option<String>,
+}
+
+/// A relay of the book.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RelayRow {
+    /// Its address.
+    pub url: String,
+    /// The last complete exchange, RFC 3339 in UTC.
+    pub last_contact: Option<String>,
+    /// What went wrong since, if anything did.
+    pub last_error: Option<String>,
+    /// How many entries here it is not known to have.
+    pub to_send: u64,
+}
+
+/// How things are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// What this device is called.
+    pub device_name: String,
+    /// How many people.
+    pub people: usize,
+    /// How many notes.
+    pub notes: usize,
+    /// The devices, this one first.
+    pub devices: Vec<DeviceRow>,
+    /// The relays.
+    pub relays: Vec<RelayRow>,
+    /// What waits, and for what: entries parked for others, handles in conflict, quarantined entries.
+    pub waiting: Vec<String>,
+    /// Whether something needs the user's hand; then a face ends with a code other than 0.
+    pub stuck: bool,
+}
+
+/// One exchange with every relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SyncReport {
+    /// One per relay.
+    pub relays: Vec<RelaySync>,
+}
+
+/// One exchange with one relay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RelaySync {
+    /// Its address.
+    pub url: String,
+    /// Entries sent.
+    pub sent: u64,
+    /// Entries received.
+    pub received: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Why it ended early, if it did.
+    pub error: Option<String>,
+}
+
+/// Something that happened while a request was worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// So much is done.
+    Progress {
+        /// Of what, such as `import` or `sync`.
+        what: String,
+        /// How much.
+        done: u64,
+        /// Of how much, if known.
+        total: Option<u64>,
+    },
+    /// The ticket to hand to the new device. It is a secret: show it, keep it nowhere.
+    Ticket {
+        /// The ticket, one line.
+        ticket: Secret,
+        /// When it ends, RFC 3339 in UTC.
+        expires: Option<String>,
+    },
+    /// The new device shows these words; the old one must show the same (on the joining side).
+    Fingerprint {
+        /// Four words.
+        words: String,
+    },
+    /// A relay is reached.
+    Connected {
+        /// Its address.
+        url: String,
+    },
+    /// A relay is lost; tried again later.
+    Disconnected {
+        /// Its address.
+        url: String,
+        /// Why.
+        reason: String,
+        /// In how many milliseconds it is tried again; `None` if it is not.
+        retry_ms: Option<u64>,
+    },
+    /// Both sides have the same.
+    UpToDate {
+        /// The relay's address.
+        url: String,
+    },
+    /// Entries went out or came in.
+    Exchanged {
+        /// The relay's address.
+        url: String,
+        /// Entries sent since the last such event.
+        sent: u64,
+        /// Entries received since the last such event.
+        received: u64,
+    },
+    /// Something the user should know, in one sentence.
+    Notice {
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// A new device that asks to be let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Guest {
+    /// The name it gives itself.
+    pub name: String,
+    /// The words of its fingerprint, which it shows too.
+    pub fingerprint: String,
+    /// What it may do once it is in: `admin`, `writer` or `reader`.
+    pub role: String,
+}
+
+/// A yes or no that may take its time.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+/// The side of a face that a book calls back while it works.
+pub trait Face: Send {
+    /// Takes note of an event.
+    fn event(&mut self, event: Event);
+
+    /// Asks the user whether this device may come in. May wait for the user, but must not block the thread.
+    fn confirm(&mut self, guest: Guest) -> Answer<'_>;
+}
+
+/// A face that hears nothing and refuses every guest; enough for local requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Face for Silent {
+    fn event(&mut self, _: Event) {}
+
+    fn confirm(&mut self, _: Guest) -> Answer<'_> {
+        Box::pin(std::future::ready(false))
+    }
+}
+
+/// A text that must not get into logs: its `Debug` hides it, and its memory is wiped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+/// Why a request was not done: what a face shows as `Error:`, `Caused by:` and `Hint:`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct BookError {
+    /// What kind, which decides the exit code.
+    pub kind: ErrorKind,
+    /// What went wrong, one sentence without a full stop.
+    pub message: String,
+    /// What was behind it, if that says more.
+    pub cause: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Who could have been meant, when [`ErrorKind::Ambiguous`].
+    pub candidates: Vec<Candidate>,
+}
+
+impl BookError {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            cause: None,
+            hint: None,
+            candidates: Vec::new(),
+        }
+    }
+
+    /// The same with what was behind it.
+    pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// The same with advice.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The kinds of failure; each has its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// It did not work.
+    Failed,
+    /// The request makes no sense as it is.
+    Usage,
+    /// There is nobody and nothing of that name.
+    NotFound,
+    /// Several people or notes fit.
+    Ambiguous,
+    /// The book is locked, or the key is the wrong one.
+    Locked,
+    /// A guard refused; `--anyway` overrides it.
+    Guard,
+}
+
+impl ErrorKind {
+    /// The exit code of a process that ends with this.
+    ///
+    /// (6, done with rejects, is no error: see [`ImportReport::rejects`].)
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Ambiguous => 4,
+            Self::Locked => 5,
+            Self::Guard => 7,
+        }
+    }
+}
+
+/// Somebody or something that could have been meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Candidate {
+    /// The full id.
+    pub id: String,
+    /// The short id.
+    pub short: String,
+    /// The handle, or empty for a note.
+    pub handle: String,
+    /// The name, or the beginning of a note.
+    pub name: String,
+    /// What tells it from the others: organization or mail.
+    pub detail: String,
+}
+
+/// Where the time and the randomness of a book come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// The time, milliseconds since 1970 in UTC, instead of the system's clock; for tests.
+    pub now_ms: Option<i64>,
+    /// The seed of all randomness instead of the system's; for tests.
+    pub seed: Option<u64>,
+}
