@@ -1,1 +1,77 @@
-//! placeholder
+//! Signed, encrypted, append-only logs, the keys behind them and the devices they belong to.
+//!
+//! Every device of a *space* appends to a log of its own. An [`Entry`] shows which log it stands in, where, and after
+//! what, signed by the log's key, so that anybody can store and forward it; what it says is sealed for the members.
+//! Replicas compare a [`Vector`] of tips and exchange what the other lacks; the [`Log`] trait is where they keep it.
+//!
+//! The crate is pure: it reads no clock, draws no randomness, opens no file. It decides no order of arrival either:
+//! [`Members`] and [`AccessList`] are functions of a set.
+//!
+//! Start from [`Entry`], [`DeviceKeys`] and [`Log`].
+//!
+//! ```
+//! use ties_sealed_log::{Entry, EpochId, EpochKey, Log, LogKey, MemoryLog, Payload, Position, Sealed, SpaceId};
+//! # use rand_chacha::rand_core::SeedableRng;
+//! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+//! let (space, epoch) = (SpaceId([1; 32]), EpochId([2; 32]));
+//! let (log_key, epoch_key) = (LogKey::random(&mut rng), EpochKey::random(&mut rng));
+//! let content = Sealed::new(&Payload::Beacon, vec![], 0);
+//! let entry = Entry::seal(&log_key, Position::FIRST, &space, (&epoch, &epoch_key), &content, &mut rng)?;
+//!
+//! let received = Entry::verify(entry.bytes())?;
+//! let mut log = MemoryLog::default();
+//! assert!(log.append(&received)?.is_new());
+//! assert_eq!(received.open(&space, [(&epoch, &epoch_key)])?.1, content);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod access;
+mod codec;
+mod entry;
+mod ids;
+mod keys;
+mod log;
+mod members;
+mod memory;
+mod padding;
+mod payload;
+mod seal;
+pub mod seed_change;
+mod vector;
+
+/// The longest entry.
+pub const MAX_ENTRY: usize = 1 << 20;
+
+/// The most branches that a forked log is kept with.
+pub const MAX_BRANCHES: usize = 8;
+
+pub use access::{
+    AccessError, AccessList, AccessStatement, CLOSED, GET, LogOpening, MANAGE, MAX_GRANTS, MAX_STATEMENTS, PUT,
+    StatementBody,
+};
+pub use codec::{DecodeError, decode, encode};
+pub use entry::{ENTRY_VERSION, ENVELOPE_SEALED, Entry, EntryError, OpenError, Position};
+pub use ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, StatementName, hash};
+pub use keys::{
+    DeviceCert, DeviceKeys, KEM_KEY_LEN, KeyError, LogKey, PseudonymKey, RecoveryCert, RecoveryKeys, RecoveryWords,
+    RelaySecret, Secret,
+};
+pub use log::{Appended, Log, judge};
+pub use members::{Member, Members, MembershipAct, MembershipEntry};
+pub use memory::MemoryLog;
+pub use padding::{FLOOR, MAX_UNPACKED, UnpackError, pack, padme, unpack};
+pub use payload::{
+    Add, Change, Changes, Dep, Genesis, Kind, KnownPseudonym, OpenLog, Payload, RecoveryEnvelope, RelayRoad, Roads,
+    Role, Rotate, Sealed, Share, Wrap, epoch_id,
+};
+pub use seal::{EpochKey, SEAL_OVERHEAD, SealError, WRAP_LEN, WrapContext};
+pub use vector::{Tip, TipRecord, Vector};
+
+/// The actor that a change must carry: 16 bytes from the log and the nonce of the process that wrote it.
+#[must_use]
+pub fn actor(log: &LogId, nonce: &[u8; 16]) -> [u8; 16] {
+    let digest = hash("ties1/actor", &[&log.0, nonce]);
+    let mut actor = [0; 16];
+    actor.copy_from_slice(&digest[..16]);
+    actor
+}
