@@ -1,1 +1,36 @@
-//! placeholder
+//! Links that carry frames between two programs: a WebSocket to a relay, with TLS 1.3 everywhere but on loopback.
+//!
+//! The crate moves bytes. It knows no entry, no session and no mailbox, and it does not decide who may speak: it hands
+//! up what a handshake above it needs to bind itself to this one connection ([`Link::exporter`], [`Link::host`]).
+//! It refuses plain WebSocket away from loopback, TLS below 1.3, a relay whose key is not the pinned one, frames beyond
+//! [`MAX_FRAME`] and text messages.
+//!
+//! Start from [`RelayAddress`], [`connect`] and [`Link`]; a server starts from [`Acceptor`].
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let address: ties_net::RelayAddress =
+//!     "ties://11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo@relay.example:7700".parse()?;
+//! let mut link = ties_net::connect(&address).await?;
+//! link.send(b"a frame".to_vec()).await?;
+//! while let Some(frame) = link.recv().await? {
+//!     println!("{} bytes", frame.len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod accept;
+mod address;
+mod backoff;
+mod connect;
+mod link;
+mod pinned;
+mod replayed;
+
+pub use accept::{AcceptError, Accepted, Acceptor};
+pub use address::{AddressError, RelayAddress, RelayKey, RelayKeyError, Scheme};
+pub use backoff::Backoff;
+pub use connect::{ConnectError, connect};
+pub use link::{ClosingReason, Heartbeat, Link, LinkError, LinkReader, LinkWriter, MAX_FRAME};
+pub use pinned::{EXPORTER_LABEL, IdentityError};
