@@ -1,0 +1,115 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a database could not be made or opened. Nothing was written to an existing database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is nothing to open; make one with `Store::create`.
+    #[error("there is no database in {}", .0.display())]
+    Missing(PathBuf),
+    /// There is already one; open it.
+    #[error("there is already a database in {}", .0.display())]
+    Exists(PathBuf),
+    /// Without its key file the database cannot be read; it may be in a backup.
+    #[error("the key file {} is missing", .0.display())]
+    KeyMissing(PathBuf),
+    /// The key file is not one, or not whole; it may be in a backup.
+    #[error("the key file {} is damaged", .0.display())]
+    KeyDamaged(PathBuf),
+    /// The key is whole and of another database (or the first bytes of this one are destroyed).
+    #[error("the key does not open the database {}", .0.display())]
+    WrongKey(PathBuf),
+    /// Others may read the file and its permissions could not be changed.
+    #[error("{} can be read by other users, and this cannot be changed here", .0.display())]
+    Exposed(PathBuf),
+    /// Another program has the database for itself.
+    #[error("the database is in use by another program")]
+    Busy,
+    /// A newer version of this software made the database; that version can open it.
+    #[error("the database has format {found}; this version knows formats up to {known}")]
+    Newer {
+        /// The format of the database.
+        found: u64,
+        /// The newest format this software knows.
+        known: u64,
+    },
+    /// The file is not what was written. Restore it from another replica or a backup.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The operating system refused.
+    #[error("cannot use {}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn redb(path: &Path, error: impl Into<redb::Error>) -> Self {
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::Busy,
+            redb::Error::Io(error) => Self::io(path, error),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+
+    pub(crate) fn store(path: &Path, error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged(reason) => Self::Damaged(reason),
+            StoreError::Io(error) => Self::io(path, error),
+            StoreError::Open(error) => *error,
+            StoreError::TooLarge => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+/// Why reading or writing failed. A write that failed left no trace; after an error of the
+/// operating system (a full disk), open the store anew.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file is not what was written. Restore it from another replica or a backup.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The operating system refused.
+    #[error("the database could not be read or written")]
+    Io(#[from] io::Error),
+    /// The database, open for reading so far, could not be opened for writing.
+    #[error(transparent)]
+    Open(#[from] Box<OpenError>),
+    /// A key or value is larger than the database can hold.
+    #[error("a value is too large for the database")]
+    TooLarge,
+}
+
+impl StoreError {
+    fn redb(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) => Self::Io(error),
+            redb::Error::ValueTooLarge(_) => Self::TooLarge,
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Self::Io(io::Error::other(error)),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for StoreError {
+            fn from(error: redb::$error) -> Self {
+                Self::redb(error.into())
+            }
+        }
+    )*};
+}
+
+from_redb!(StorageError, TableError, TransactionError, CommitError);
