@@ -26,9 +26,7 @@ impl Acceptor {
 
     /// TLS 1.3 with the raw Ed25519 key of `seed`, as `ties://` dials it.
     pub fn pinned(seed: &[u8; 32]) -> Result<Self, IdentityError> {
-        Ok(Self {
-            tls: Some(TlsAcceptor::from(Arc::new(pinned::server_config(seed)?))),
-        })
+        Ok(Self { tls: Some(TlsAcceptor::from(Arc::new(pinned::server_config(seed)?))) })
     }
 
     /// Brings one connection up, within five seconds.
@@ -39,9 +37,7 @@ impl Acceptor {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<Accepted, AcceptError> {
-        timeout(ACCEPT_WITHIN, self.accept_at_leisure(stream))
-            .await
-            .map_err(|_| AcceptError::TooSlow)?
+        timeout(ACCEPT_WITHIN, self.accept_at_leisure(stream)).await.map_err(|_| AcceptError::TooSlow)?
     }
 
     async fn accept_at_leisure(
@@ -54,12 +50,9 @@ impl Acceptor {
         let stream = tls.accept(stream).await.map_err(AcceptError::Tls)?;
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() != Some(pinned::PROTOCOL) {
-            return Err(AcceptError::Tls(std::io::Error::other(
-                "the other end speaks another protocol",
-            )));
+            return Err(AcceptError::Tls(std::io::Error::other("the other end speaks another protocol")));
         }
-        let exporter = pinned::exporter(session)
-            .map_err(|error| AcceptError::Tls(std::io::Error::other(error)))?;
+        let exporter = pinned::exporter(session).map_err(|error| AcceptError::Tls(std::io::Error::other(error)))?;
         upgrade(Box::new(stream), exporter).await
     }
 }
@@ -121,12 +114,7 @@ async fn read_head(stream: &mut Box<dyn Stream>) -> Result<Vec<u8>, AcceptError>
     let mut head = Vec::with_capacity(1024);
     loop {
         let before = head.len();
-        if stream
-            .take((MAX_HEAD - before) as u64)
-            .read_buf(&mut head)
-            .await?
-            == 0
-        {
+        if stream.take((MAX_HEAD - before) as u64).read_buf(&mut head).await? == 0 {
             return Err(AcceptError::Head);
         }
         // The blank line may begin up to three bytes before what has just come.
@@ -172,13 +160,7 @@ impl<'a> Request<'a> {
         else {
             return Err(AcceptError::Head);
         };
-        let mut request = Self {
-            method,
-            target,
-            host: None,
-            wants_websocket: false,
-            from_web_page: false,
-        };
+        let mut request = Self { method, target, host: None, wants_websocket: false, from_web_page: false };
         for line in lines {
             let (name, value) = line.split_once(':').ok_or(AcceptError::Head)?;
             let value = value.trim();
@@ -197,33 +179,19 @@ impl<'a> Request<'a> {
         if self.target == "/healthz" {
             return match self.method {
                 "GET" => Verdict::Healthy,
-                _ => Verdict::Decline {
-                    status: 405,
-                    line: "405 Method Not Allowed",
-                },
+                _ => Verdict::Decline { status: 405, line: "405 Method Not Allowed" },
             };
         }
         if self.from_web_page {
             // No client of ours is a web page, but any page may dial a relay on its reader's machine.
-            return Verdict::Decline {
-                status: 403,
-                line: "403 Forbidden",
-            };
+            return Verdict::Decline { status: 403, line: "403 Forbidden" };
         }
         if !self.wants_websocket {
-            return Verdict::Decline {
-                status: 426,
-                line: "426 Upgrade Required\r\nUpgrade: websocket",
-            };
+            return Verdict::Decline { status: 426, line: "426 Upgrade Required\r\nUpgrade: websocket" };
         }
         match self.host {
-            Some(host) => Verdict::Upgrade {
-                host: host_name(host),
-            },
-            None => Verdict::Decline {
-                status: 400,
-                line: "400 Bad Request",
-            },
+            Some(host) => Verdict::Upgrade { host: host_name(host) },
+            None => Verdict::Decline { status: 400, line: "400 Bad Request" },
         }
     }
 }
@@ -238,9 +206,7 @@ fn host_name(header: &str) -> String {
 }
 
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes
-        .windows(needle.len())
-        .position(|window| window == needle)
+    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 /// The longest head of a request.

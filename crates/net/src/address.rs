@@ -6,57 +6,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-/// A relay's Ed25519 public key; its text is base64url without padding, 43 characters, one spelling per key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RelayKey([u8; 32]);
-
-impl RelayKey {
-    /// Takes the 32 bytes of a public key; refuses what is no point of the curve and the eight weak ones.
-    pub fn new(bytes: [u8; 32]) -> Result<Self, RelayKeyError> {
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| RelayKeyError)?;
-        if key.is_weak() {
-            return Err(RelayKeyError);
-        }
-        Ok(Self(bytes))
-    }
-
-    /// The 32 bytes of the public key.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl FromStr for RelayKey {
-    type Err = RelayKeyError;
-
-    fn from_str(text: &str) -> Result<Self, RelayKeyError> {
-        // The engine refuses padding and non-zero trailing bits, so each key has exactly one text.
-        let bytes = URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| RelayKeyError)?
-            .try_into()
-            .map_err(|_| RelayKeyError)?;
-        Self::new(bytes)
-    }
-}
-
-impl fmt::Display for RelayKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
-    }
-}
-
-impl fmt::Debug for RelayKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RelayKey({self})")
-    }
-}
-
-/// The text or the bytes are not a relay key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a relay key: expected 43 characters of base64url that name an Ed25519 public key")]
-pub struct RelayKeyError;
+use ties_sealed_log::RelayKey;
 
 /// How a relay is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +21,7 @@ pub enum Scheme {
 
 /// The address of a relay: `ties://<key>@host[:port]`, `wss://host[:port][/path]#<key>` or `ws://127.0.0.1:port#<key>`.
 ///
+/// The key is 43 characters of base64url without padding, one spelling per key; weak keys are refused.
 /// [`Display`](fmt::Display) writes the one canonical form: host in lower case, the port always for `ties://` and
 /// `ws://` and never 443 for `wss://`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,15 +34,13 @@ pub struct RelayAddress {
 }
 
 impl RelayAddress {
-    /// Puts an address together from its parts; `ws` for [`Scheme::Loopback`] refuses other hosts.
+    /// Puts an address together from its parts; the path is `/`.
+    ///
+    /// # Errors
+    /// Refuses weak keys, port 0, malformed hosts, and for [`Scheme::Loopback`] other machines.
     pub fn new(scheme: Scheme, host: &str, port: u16, key: RelayKey) -> Result<Self, AddressError> {
-        Ok(Self {
-            scheme,
-            host: parse_host(scheme, host)?,
-            port: non_zero(port)?,
-            path: "/".to_owned(),
-            key,
-        })
+        check_key(&key)?;
+        Ok(Self { scheme, host: parse_host(scheme, host)?, port: non_zero(port)?, path: "/".to_owned(), key })
     }
 
     /// How the relay is reached.
@@ -133,27 +82,14 @@ impl FromStr for RelayAddress {
         match scheme {
             "ties" => {
                 let (key, authority) = rest.split_once('@').ok_or(AddressError::NoKeyBefore)?;
-                let (host, port) = parse_authority(
-                    Scheme::Pinned,
-                    authority.strip_suffix('/').unwrap_or(authority),
-                )?;
-                Self::new(
-                    Scheme::Pinned,
-                    host,
-                    port.unwrap_or(DEFAULT_PORT),
-                    key.parse()?,
-                )
+                let (host, port) = parse_authority(Scheme::Pinned, authority.strip_suffix('/').unwrap_or(authority))?;
+                Self::new(Scheme::Pinned, host, port.unwrap_or(DEFAULT_PORT), parse_key(key)?)
             }
             "wss" => {
                 let (location, key) = rest.split_once('#').ok_or(AddressError::NoKeyAfter)?;
                 let (authority, path) = split_path(location)?;
                 let (host, port) = parse_authority(Scheme::WebPki, authority)?;
-                let address = Self::new(
-                    Scheme::WebPki,
-                    host,
-                    port.unwrap_or(HTTPS_PORT),
-                    key.parse()?,
-                )?;
+                let address = Self::new(Scheme::WebPki, host, port.unwrap_or(HTTPS_PORT), parse_key(key)?)?;
                 Ok(Self { path, ..address })
             }
             "ws" => {
@@ -163,12 +99,7 @@ impl FromStr for RelayAddress {
                     return Err(AddressError::Path);
                 }
                 let (host, port) = parse_authority(Scheme::Loopback, authority)?;
-                Self::new(
-                    Scheme::Loopback,
-                    host,
-                    port.ok_or(AddressError::Port)?,
-                    key.parse()?,
-                )
+                Self::new(Scheme::Loopback, host, port.ok_or(AddressError::Port)?, parse_key(key)?)
             }
             _ => Err(AddressError::UnknownScheme),
         }
@@ -177,7 +108,8 @@ impl FromStr for RelayAddress {
 
 impl fmt::Display for RelayAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (host, port, path, key) = (Bracketed(&self.host), self.port, &self.path, &self.key);
+        let (host, port, path) = (Bracketed(&self.host), self.port, &self.path);
+        let key = URL_SAFE_NO_PAD.encode(self.key.0);
         match self.scheme {
             Scheme::Pinned => write!(f, "ties://{key}@{host}:{port}"),
             Scheme::Loopback => write!(f, "ws://{host}:{port}#{key}"),
@@ -196,16 +128,14 @@ pub enum AddressError {
     #[error("a relay's address begins with ties://, wss:// or, on this machine, ws://")]
     UnknownScheme,
     /// A `ties://` address has no key before the host.
-    #[error(
-        "the relay's key is missing: write ties://<relay key>@host:port, as the relay printed it"
-    )]
+    #[error("the relay's key is missing: write ties://<relay key>@host:port, as the relay printed it")]
     NoKeyBefore,
     /// A `wss://` or `ws://` address has no key behind it.
     #[error("the relay's key is missing: put #<relay key> at the end, as the relay printed it")]
     NoKeyAfter,
     /// The key is malformed or weak.
-    #[error(transparent)]
-    Key(#[from] RelayKeyError),
+    #[error("the relay's key is not 43 characters of base64url that name an Ed25519 public key")]
+    Key,
     /// The host is neither a name in ASCII nor an IP address.
     #[error("the host is neither an ASCII name nor an IP address (write IPv6 in brackets)")]
     Host,
@@ -216,10 +146,21 @@ pub enum AddressError {
     #[error("the path is not one that a relay's address can have")]
     Path,
     /// `ws://` names another machine.
-    #[error(
-        "ws:// has no encryption and is for this machine alone: use ties:// or wss:// for other hosts"
-    )]
+    #[error("ws:// has no encryption and is for this machine alone: use ties:// or wss:// for other hosts")]
     PlainAway,
+}
+
+fn parse_key(text: &str) -> Result<RelayKey, AddressError> {
+    // The engine refuses padding and non-zero trailing bits, so each key has exactly one text.
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| AddressError::Key)?;
+    Ok(RelayKey(bytes.try_into().map_err(|_| AddressError::Key)?))
+}
+
+fn check_key(key: &RelayKey) -> Result<(), AddressError> {
+    match ed25519_dalek::VerifyingKey::from_bytes(&key.0) {
+        Ok(point) if !point.is_weak() => Ok(()),
+        _ => Err(AddressError::Key),
+    }
 }
 
 /// Says whether a host, as an address writes it, is this machine.
@@ -246,10 +187,7 @@ fn parse_authority(scheme: Scheme, authority: &str) -> Result<(&str, Option<u16>
             host.parse::<Ipv6Addr>().map_err(|_| AddressError::Host)?;
             match after {
                 "" => (host, None),
-                _ => (
-                    host,
-                    Some(after.strip_prefix(':').ok_or(AddressError::Port)?),
-                ),
+                _ => (host, Some(after.strip_prefix(':').ok_or(AddressError::Port)?)),
             }
         }
         None => match authority.split_once(':') {
@@ -270,11 +208,7 @@ fn parse_port(text: &str) -> Result<u16, AddressError> {
 }
 
 fn non_zero(port: u16) -> Result<u16, AddressError> {
-    if port == 0 {
-        Err(AddressError::Port)
-    } else {
-        Ok(port)
-    }
+    if port == 0 { Err(AddressError::Port) } else { Ok(port) }
 }
 
 fn parse_host(scheme: Scheme, host: &str) -> Result<String, AddressError> {
@@ -292,9 +226,7 @@ fn parse_host(scheme: Scheme, host: &str) -> Result<String, AddressError> {
 fn is_name(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     host.len() <= 253 && host.split('.').all(label)
 }
@@ -303,11 +235,7 @@ struct Bracketed<'a>(&'a str);
 
 impl fmt::Display for Bracketed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(':') {
-            write!(f, "[{}]", self.0)
-        } else {
-            f.write_str(self.0)
-        }
+        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
     }
 }
 
@@ -353,26 +281,14 @@ mod tests {
             ("ws://[0:0:0:0:0:0:0:1]:1/#KEY", "ws://[::1]:1#KEY"),
         ] {
             assert_eq!(parse(text).expect(text), parse(canonical).expect(canonical));
-            assert_eq!(
-                parse(text).expect(text).to_string(),
-                canonical.replace("KEY", KEY)
-            );
+            assert_eq!(parse(text).expect(text).to_string(), canonical.replace("KEY", KEY));
         }
     }
 
     #[test]
     fn plain_websocket_away_from_this_machine_is_refused() {
-        for host in [
-            "relay.example",
-            "192.168.1.2",
-            "[2001:db8::1]",
-            "127.0.0.1.example.com",
-            "0.0.0.0",
-        ] {
-            assert_eq!(
-                parse(&format!("ws://{host}:7700#KEY")),
-                Err(AddressError::PlainAway)
-            );
+        for host in ["relay.example", "192.168.1.2", "[2001:db8::1]", "127.0.0.1.example.com", "0.0.0.0"] {
+            assert_eq!(parse(&format!("ws://{host}:7700#KEY")), Err(AddressError::PlainAway));
         }
     }
 
@@ -394,7 +310,7 @@ mod tests {
             ("wss://a..b#KEY", AddressError::Host),
             ("wss://räley.example#KEY", AddressError::Host),
             ("ties://KEY@2001:db8::1", AddressError::Port),
-            ("wss://relay.example#KEYx", AddressError::Key(RelayKeyError)),
+            ("wss://relay.example#KEYx", AddressError::Key),
         ] {
             assert_eq!(parse(text), Err(error), "{text}");
         }
@@ -403,16 +319,18 @@ mod tests {
     #[test]
     fn a_key_has_one_spelling() {
         let spare_bits = format!("{}p", &KEY[..42]);
-        assert_eq!(spare_bits.parse::<RelayKey>(), Err(RelayKeyError));
-        assert_eq!(format!("{KEY}=").parse::<RelayKey>(), Err(RelayKeyError));
-        assert_eq!(KEY[1..].parse::<RelayKey>(), Err(RelayKeyError));
+        for key in [spare_bits, format!("{KEY}="), KEY[1..].to_owned(), String::new()] {
+            assert_eq!(parse(&format!("ties://{key}@relay.example")), Err(AddressError::Key));
+        }
     }
 
     #[test]
     fn a_weak_key_is_refused() {
-        let mut identity = [0; 32];
-        identity[0] = 1;
-        assert_eq!(RelayKey::new(identity), Err(RelayKeyError));
-        assert_eq!(RelayKey::new([0; 32]), Err(RelayKeyError));
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        for key in [neutral, [0; 32]] {
+            let address = RelayAddress::new(Scheme::Pinned, "relay.example", 1, RelayKey(key));
+            assert_eq!(address, Err(AddressError::Key));
+        }
     }
 }

@@ -17,9 +17,7 @@ impl Backoff {
 
     /// The wait after one more failure; `random` is any uniform number.
     pub fn after_failure(&mut self, random: u64) -> Duration {
-        let step = FIRST
-            .saturating_mul(1 << self.failures.min(LAST_DOUBLING))
-            .min(LONGEST);
+        let step = FIRST.saturating_mul(1 << self.failures.min(LAST_DOUBLING)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let half = step / 2;
         let spread = u64::try_from(half.as_millis()).unwrap_or(u64::MAX);
@@ -49,15 +47,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_minute_and_stay_there() {
         let mut backoff = Backoff::new();
-        let waits: Vec<u128> = (0..10)
-            .map(|_| backoff.after_failure(0).as_millis() * 2)
-            .collect();
-        assert_eq!(
-            waits,
-            [
-                1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000, 60000
-            ]
-        );
+        let waits: Vec<u128> = (0..10).map(|_| backoff.after_failure(0).as_millis() * 2).collect();
+        assert_eq!(waits, [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000, 60000]);
     }
 
     #[test]

@@ -61,10 +61,7 @@ pub enum ConnectError {
     TimedOut,
 }
 
-async fn connect_trusting(
-    address: &RelayAddress,
-    authorities: fn() -> RootCertStore,
-) -> Result<Link, ConnectError> {
+async fn connect_trusting(address: &RelayAddress, authorities: fn() -> RootCertStore) -> Result<Link, ConnectError> {
     let dial = async {
         let tcp = reach(address).await?;
         match address.scheme() {
@@ -78,29 +75,20 @@ async fn connect_trusting(
                 let tls = secure(address, tcp, pinned::client_config(address.key())).await?;
                 let (_, session) = tls.get_ref();
                 if session.alpn_protocol() != Some(pinned::PROTOCOL) {
-                    return Err(ConnectError::Tls(io::Error::other(
-                        "the other end speaks another protocol",
-                    )));
+                    return Err(ConnectError::Tls(io::Error::other("the other end speaks another protocol")));
                 }
-                let exporter = pinned::exporter(session)
-                    .map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
+                let exporter = pinned::exporter(session).map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
                 upgrade(address, Box::new(tls), exporter).await
             }
         }
     };
-    timeout(CONNECT_WITHIN, dial)
-        .await
-        .map_err(|_| ConnectError::TimedOut)?
+    timeout(CONNECT_WITHIN, dial).await.map_err(|_| ConnectError::TimedOut)?
 }
 
 async fn reach(address: &RelayAddress) -> Result<TcpStream, ConnectError> {
-    let unknown = |source| ConnectError::Unknown {
-        host: address.host().to_owned(),
-        source,
-    };
-    let found = tokio::net::lookup_host((address.host(), address.port()))
-        .await
-        .map_err(|error| unknown(Some(error)))?;
+    let unknown = |source| ConnectError::Unknown { host: address.host().to_owned(), source };
+    let found =
+        tokio::net::lookup_host((address.host(), address.port())).await.map_err(|error| unknown(Some(error)))?;
     // `localhost` is whatever the resolver says; plain bytes must stay on this machine all the same.
     let allowed = |at: &SocketAddr| address.scheme() != Scheme::Loopback || at.ip().is_loopback();
 
@@ -124,32 +112,21 @@ async fn secure(
     config: Result<ClientConfig, rustls::Error>,
 ) -> Result<TlsStream<TcpStream>, ConnectError> {
     let config = config.map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
-    let name = ServerName::try_from(address.host().to_owned())
-        .map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
-    TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
-        .await
-        .map_err(tls_failure)
+    let name =
+        ServerName::try_from(address.host().to_owned()).map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(tls_failure)
 }
 
 fn tls_failure(error: io::Error) -> ConnectError {
     use rustls::{CertificateError, Error};
-    let cause = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Error>());
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match cause {
-        Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => {
-            ConnectError::WrongKey
-        }
+        Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => ConnectError::WrongKey,
         _ => ConnectError::Tls(error),
     }
 }
 
-async fn upgrade(
-    address: &RelayAddress,
-    stream: Box<dyn Stream>,
-    exporter: [u8; 32],
-) -> Result<Link, ConnectError> {
+async fn upgrade(address: &RelayAddress, stream: Box<dyn Stream>, exporter: [u8; 32]) -> Result<Link, ConnectError> {
     let request = format!("ws://{}{}", address.authority(), address.path());
     match client_async_with_config(request, stream, Some(websocket_config())).await {
         Ok((socket, _response)) => Ok(Link::new(socket, exporter, address.host().to_owned())),
@@ -161,10 +138,7 @@ async fn upgrade(
 
 /// In TLS 1.3 the other end's refusal arrives with the first read after the handshake.
 fn tls_failure_or_lost(error: io::Error) -> ConnectError {
-    if error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<rustls::Error>())
-    {
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
         tls_failure(error)
     } else {
         ConnectError::Unreachable(error)
@@ -183,9 +157,7 @@ fn web_config(authorities: RootCertStore) -> Result<ClientConfig, rustls::Error>
 }
 
 fn public_authorities() -> RootCertStore {
-    RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    }
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
 const NO_EXPORTER: [u8; 32] = [0; 32];
@@ -203,11 +175,7 @@ mod tests {
 
     fn test_authority() -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from(
-                &include_bytes!("../testdata/authority.der")[..],
-            ))
-            .unwrap();
+        roots.add(CertificateDer::from(&include_bytes!("../testdata/authority.der")[..])).unwrap();
         roots
     }
 
@@ -238,9 +206,7 @@ mod tests {
             link.send(frame).await.unwrap();
             let _ = link.recv().await;
         });
-        format!("wss://localhost:{port}/relay#11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
-            .parse()
-            .unwrap()
+        format!("wss://localhost:{port}/relay#11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").parse().unwrap()
     }
 
     #[tokio::test]

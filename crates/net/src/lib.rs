@@ -29,7 +29,7 @@ mod pinned;
 mod replayed;
 
 pub use accept::{AcceptError, Accepted, Acceptor};
-pub use address::{AddressError, RelayAddress, RelayKey, RelayKeyError, Scheme};
+pub use address::{AddressError, RelayAddress, Scheme};
 pub use backoff::Backoff;
 pub use connect::{ConnectError, connect};
 pub use link::{ClosingReason, Heartbeat, Link, LinkError, LinkReader, LinkWriter, MAX_FRAME};

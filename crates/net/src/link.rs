@@ -31,16 +31,8 @@ pub struct Link {
 impl Link {
     pub(crate) fn new(socket: Socket, exporter: [u8; 32], host: String) -> Self {
         let socket = Arc::new(Mutex::new(socket));
-        let reader = LinkReader {
-            socket: Arc::clone(&socket),
-            pulse: Pulse::new(Heartbeat::default()),
-        };
-        Self {
-            reader,
-            writer: LinkWriter { socket },
-            exporter,
-            host,
-        }
+        let reader = LinkReader { socket: Arc::clone(&socket), pulse: Pulse::new(Heartbeat::default()) };
+        Self { reader, writer: LinkWriter { socket }, exporter, host }
     }
 
     /// Sends one frame and flushes it; waits while the other end does not read.
@@ -88,9 +80,7 @@ impl Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
-            .field("host", &self.host)
-            .finish_non_exhaustive()
+        f.debug_struct("Link").field("host", &self.host).finish_non_exhaustive()
     }
 }
 
@@ -156,10 +146,7 @@ impl LinkWriter {
 
     /// Sends a close frame; nothing can be sent after it. Gives up after two seconds.
     pub async fn close(&mut self, reason: ClosingReason) {
-        let frame = CloseFrame {
-            code: reason.code(),
-            reason: "".into(),
-        };
+        let frame = CloseFrame { code: reason.code(), reason: "".into() };
         let _ = timeout(CLOSE_WAIT, self.put(Message::Close(Some(frame)))).await;
     }
 
@@ -227,9 +214,9 @@ impl From<WsError> for LinkError {
             WsError::Io(error) => Self::Lost(Some(error)),
             WsError::ConnectionClosed
             | WsError::AlreadyClosed
-            | WsError::Protocol(
-                ProtocolError::ResetWithoutClosingHandshake | ProtocolError::SendAfterClosing,
-            ) => Self::Lost(None),
+            | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake | ProtocolError::SendAfterClosing) => {
+                Self::Lost(None)
+            }
             WsError::Capacity(_) | WsError::WriteBufferFull(_) => Self::TooLong,
             error => Self::Protocol(Box::new(error)),
         }
@@ -247,10 +234,7 @@ pub struct Heartbeat {
 
 impl Default for Heartbeat {
     fn default() -> Self {
-        Self {
-            ping_after: Duration::from_secs(45),
-            answer_within: Duration::from_secs(20),
-        }
+        Self { ping_after: Duration::from_secs(45), answer_within: Duration::from_secs(20) }
     }
 }
 
@@ -269,18 +253,12 @@ enum Beat {
 impl Pulse {
     fn new(heartbeat: Heartbeat) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + heartbeat.ping_after));
-        Self {
-            heartbeat,
-            probed: false,
-            alarm,
-        }
+        Self { heartbeat, probed: false, alarm }
     }
 
     fn heard(&mut self) {
         self.probed = false;
-        self.alarm
-            .as_mut()
-            .reset(Instant::now() + self.heartbeat.ping_after);
+        self.alarm.as_mut().reset(Instant::now() + self.heartbeat.ping_after);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
@@ -289,9 +267,7 @@ impl Pulse {
             return Poll::Ready(Beat::Dead);
         }
         self.probed = true;
-        self.alarm
-            .as_mut()
-            .reset(Instant::now() + self.heartbeat.answer_within);
+        self.alarm.as_mut().reset(Instant::now() + self.heartbeat.answer_within);
         Poll::Ready(Beat::Probe)
     }
 }
@@ -324,10 +300,7 @@ fn probe(socket: &mut Socket) {
 
 /// Tells the other end why the link ends, if the socket takes it at once.
 fn farewell(socket: &mut Socket, code: CloseCode) {
-    let _ = Pin::new(socket).start_send(Message::Close(Some(CloseFrame {
-        code,
-        reason: "".into(),
-    })));
+    let _ = Pin::new(socket).start_send(Message::Close(Some(CloseFrame { code, reason: "".into() })));
 }
 
 const CLOSE_WAIT: Duration = Duration::from_secs(2);

@@ -8,18 +8,14 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{
-    CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
-};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, ConnectionCommon, DigitallySignedStruct, Error, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, ConnectionCommon, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
 };
+use ties_sealed_log::RelayKey;
 use zeroize::Zeroizing;
-
-use crate::address::RelayKey;
 
 /// The label under which both ends export 32 bytes of the TLS session for the handshake above it; there is no context.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-ties1-link";
@@ -37,17 +33,13 @@ pub(crate) fn server_config(seed: &[u8; 32]) -> Result<ServerConfig, IdentityErr
     let mut pkcs8 = Zeroizing::new(PKCS8_PREFIX.to_vec());
     pkcs8.extend_from_slice(seed);
     let key = aws_lc_rs::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8.as_slice()))?;
-    let public = key
-        .public_key()
-        .ok_or_else(|| Error::General("no public key".to_owned()))?;
+    let public = key.public_key().ok_or_else(|| Error::General("no public key".to_owned()))?;
     let certified = CertifiedKey::new(vec![CertificateDer::from(public.to_vec())], key);
 
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(
-            certified,
-        ))));
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(certified))));
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -60,10 +52,7 @@ pub(crate) fn client_config(key: RelayKey) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedKey {
-            spki: spki(key),
-            provider,
-        }))
+        .with_custom_certificate_verifier(Arc::new(PinnedKey { spki: spki(key), provider }))
         .with_no_client_auth();
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     config.resumption = Resumption::disabled();
@@ -78,10 +67,7 @@ pub(crate) fn exporter<D>(session: &ConnectionCommon<D>) -> Result<[u8; 32], Err
 }
 
 fn provider() -> CryptoProvider {
-    CryptoProvider {
-        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
-        ..aws_lc_rs::default_provider()
-    }
+    CryptoProvider { kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768], ..aws_lc_rs::default_provider() }
 }
 
 fn spki(key: RelayKey) -> [u8; 44] {
@@ -130,12 +116,7 @@ impl ServerCertVerifier for PinnedKey {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
-        verify_tls13_signature_with_raw_key(
-            message,
-            &key,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -148,11 +129,8 @@ impl ServerCertVerifier for PinnedKey {
 }
 
 /// RFC 8410: an Ed25519 SubjectPublicKeyInfo up to the 32 bytes of the key.
-const SPKI_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// RFC 8410: an Ed25519 private key in PKCS #8 up to the 32 bytes of the seed.
-const PKCS8_PREFIX: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
+const PKCS8_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];

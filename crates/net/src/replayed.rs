@@ -20,20 +20,12 @@ pub(crate) struct Replayed<S> {
 
 impl<S> Replayed<S> {
     pub(crate) fn new(head: Vec<u8>, stream: S) -> Self {
-        Self {
-            head,
-            given: 0,
-            stream,
-        }
+        Self { head, given: 0, stream }
     }
 }
 
 impl<S: Stream> AsyncRead for Replayed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.given == self.head.len() {
             return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
@@ -48,11 +40,7 @@ impl<S: Stream> AsyncRead for Replayed<S> {
 }
 
 impl<S: Stream> AsyncWrite for Replayed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
