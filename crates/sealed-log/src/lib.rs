@@ -27,6 +27,8 @@
 
 mod access;
 mod codec;
+#[cfg(feature = "test-support")]
+pub mod conformance;
 mod entry;
 mod ids;
 mod keys;
