@@ -1,1 +1,30 @@
-//! placeholder
+//! What two replicas of sealed logs say to each other, and when.
+//!
+//! A [`Session`] reconciles two replicas over any link: a relay's, a peer's. [`ExpectHello`] and [`ExpectAuth`] are the
+//! two ends of the proof that comes before a relay's session; [`Host`] and [`Guest`] admit a new device by [`Ticket`].
+//!
+//! The crate is pure: it owns no socket, no clock and no randomness. What happened goes in, what to do comes out; time
+//! is the host's, as a duration since whatever moment it likes.
+//!
+//! How a host runs a session: call [`Session::start`] and send what it gives; then for every frame, for every change of
+//! the replica from elsewhere, and at [`Session::deadline`], call [`Session::handle`] with the replica, make durable
+//! what it wrote, and only then do what it says.
+//!
+//! PROTOCOL.md beside this crate is the authority on every message.
+
+#[doc = include_str!("../PROTOCOL.md")]
+pub mod protocol {}
+
+mod handshake;
+mod pairing;
+mod replica;
+mod session;
+mod ticket;
+mod wire;
+
+pub use handshake::{Channel, ExpectAuth, ExpectHello, ExpectWelcome, Greeted, Greeting, HandshakeError};
+pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, PairingError, Welcome, share_keys};
+pub use replica::{Replica, Taken};
+pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
+pub use ticket::{Ticket, TicketError};
+pub use wire::{MAX_FRAME, MAX_PASS, Message, Refusal, VERSION, WINDOW};

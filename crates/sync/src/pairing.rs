@@ -1,0 +1,315 @@
+//! Admitting a new device with a ticket.
+//!
+//! The old device is the host, the new one the guest. Four messages, each sealed under keys from the ticket's secret,
+//! so that whoever carries them (a relay's room, later a folder) learns nothing:
+//!
+//! 1. guest: its certificate and name; the host's owner is asked;
+//! 2. host: its own certificate, which must be the one the ticket names, the space, the keys wrapped for the guest and
+//!    the mailbox; or that it declines;
+//! 3. guest: its pseudonym at the relay;
+//! 4. host: the guest is on the mailbox's list.
+//!
+//! Messages repeat harmlessly: either side may lose its link and say its last word again.
+
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use ties_sealed_log::{
+    DecodeError, DeviceCert, DeviceKeys, EntryName, EpochId, EpochKey, KnownPseudonym, RelayRoad, Share, SpaceId,
+    WrapContext, decode, encode,
+};
+
+use crate::ticket::Ticket;
+
+/// Why a pairing fails. Nothing has changed on either device then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PairingError {
+    /// A message that was not sealed with this ticket.
+    #[error("a message that was not made with this ticket")]
+    Foreign,
+    /// A message that has no place here.
+    #[error("a message out of turn")]
+    OutOfTurn,
+    /// Opened, and its content does not parse.
+    #[error("malformed message ({0})")]
+    Malformed(#[from] DecodeError),
+    /// Another device answers than the ticket names.
+    #[error("another device answers than the one that made the ticket")]
+    WrongHost,
+    /// A second guest came with one ticket.
+    #[error("the ticket was used by another device already")]
+    Used,
+    /// A key does not open or does not match its check.
+    #[error("the keys handed over do not open")]
+    Keys,
+    /// The host's owner said no.
+    #[error("the other device declined")]
+    Declined,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Word {
+    Hello(Hello),
+    Welcome(Box<Welcome>),
+    Declined,
+    Ready(KnownPseudonym),
+    Done,
+}
+
+/// Who asks to be admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The guest's keys.
+    pub certificate: DeviceCert,
+    /// What its owner calls it.
+    pub name: String,
+}
+
+/// Everything a new device needs to take part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The host's keys.
+    pub certificate: DeviceCert,
+    /// The space.
+    pub space: SpaceId,
+    /// Its genesis entry.
+    pub genesis: EntryName,
+    /// Every epoch's key, wrapped for the guest by the host.
+    pub shares: Vec<Share>,
+    /// Where to meet from now on.
+    pub roads: Vec<RelayRoad>,
+}
+
+/// The longest name of a device.
+pub const MAX_NAME: usize = 200;
+
+/// The keys of one ticket, and which way a message goes.
+struct Channel {
+    room: [u8; 32],
+    to_host: EpochKey,
+    to_guest: EpochKey,
+}
+
+impl Channel {
+    fn new(ticket: &Ticket) -> Self {
+        let base = EpochKey::new(ties_sealed_log::Secret::new(*ticket.secret().expose()));
+        Self {
+            room: ticket.room(),
+            to_host: EpochKey::new(base.derive("ties1/pair/to-host")),
+            to_guest: EpochKey::new(base.derive("ties1/pair/to-guest")),
+        }
+    }
+
+    fn seal(&self, key: &EpochKey, word: &Word, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let mut salt = [0; 32];
+        rng.fill_bytes(&mut salt);
+        key.seal(&salt, &self.room, &encode(word))
+    }
+
+    fn open(&self, key: &EpochKey, frame: &[u8]) -> Result<Word, PairingError> {
+        let plain = key.open(&self.room, frame).map_err(|_| PairingError::Foreign)?;
+        Ok(decode(&plain)?)
+    }
+}
+
+/// What the host has to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostStep {
+    /// Ask the owner; then call [`Host::welcome`] or [`Host::decline`].
+    Ask(Hello),
+    /// Put the guest's pseudonym on the mailbox's list; then call [`Host::done`].
+    Enlist(KnownPseudonym),
+    /// Say this again.
+    Repeat(Vec<u8>),
+}
+
+/// The existing device's side.
+pub struct Host {
+    channel: Channel,
+    guest: Option<Hello>,
+    enlisted: Option<KnownPseudonym>,
+    last: Option<Vec<u8>>,
+}
+
+impl Host {
+    /// Waits for the guest of a ticket.
+    #[must_use]
+    pub fn new(ticket: &Ticket) -> Self {
+        Self { channel: Channel::new(ticket), guest: None, enlisted: None, last: None }
+    }
+
+    /// Takes a message from the room.
+    ///
+    /// # Errors
+    /// [`PairingError::Foreign`] may be ignored: anybody who guesses the room's name can send rubbish. The others end
+    /// the pairing.
+    pub fn handle(&mut self, frame: &[u8]) -> Result<HostStep, PairingError> {
+        match self.channel.open(&self.channel.to_host, frame)? {
+            Word::Hello(hello) => self.greet(hello),
+            Word::Ready(pseudonym) => self.enlist(pseudonym),
+            _ => Err(PairingError::OutOfTurn),
+        }
+    }
+
+    /// Answers a guest that its owner accepts.
+    pub fn welcome(&mut self, welcome: Welcome, rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.say(&Word::Welcome(Box::new(welcome)), rng)
+    }
+
+    /// Answers a guest that its owner does not know.
+    pub fn decline(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.say(&Word::Declined, rng)
+    }
+
+    /// Tells the guest that it is on the list.
+    pub fn done(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.say(&Word::Done, rng)
+    }
+
+    fn greet(&mut self, hello: Hello) -> Result<HostStep, PairingError> {
+        match &self.guest {
+            Some(known) if *known != hello => Err(PairingError::Used),
+            Some(_) => self.last.clone().map(HostStep::Repeat).ok_or(PairingError::OutOfTurn),
+            None if hello.name.len() > MAX_NAME || hello.name.is_empty() => {
+                Err(PairingError::Malformed(DecodeError::Malformed))
+            }
+            None => {
+                self.guest = Some(hello.clone());
+                Ok(HostStep::Ask(hello))
+            }
+        }
+    }
+
+    fn enlist(&mut self, pseudonym: KnownPseudonym) -> Result<HostStep, PairingError> {
+        let guest = self.guest.as_ref().ok_or(PairingError::OutOfTurn)?;
+        if pseudonym.device != guest.certificate.id() || self.last.is_none() {
+            return Err(PairingError::OutOfTurn);
+        }
+        if self.enlisted.as_ref() == Some(&pseudonym) {
+            return self.last.clone().map(HostStep::Repeat).ok_or(PairingError::OutOfTurn);
+        }
+        self.enlisted = Some(pseudonym.clone());
+        Ok(HostStep::Enlist(pseudonym))
+    }
+
+    fn say(&mut self, word: &Word, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let frame = self.channel.seal(&self.channel.to_guest, word, rng);
+        self.last = Some(frame.clone());
+        frame
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Host(..)")
+    }
+}
+
+/// What the guest has to do next.
+#[derive(Debug)]
+pub enum GuestStep {
+    /// Keep this, then call [`Guest::ready`].
+    Welcome(Box<Accepted>),
+    /// All is done.
+    Done,
+}
+
+/// A checked welcome with its opened keys.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What the host said.
+    pub welcome: Welcome,
+    /// The epochs' ids, generations and keys.
+    pub keys: Vec<(EpochId, u32, EpochKey)>,
+}
+
+/// The new device's side.
+pub struct Guest<'d> {
+    channel: Channel,
+    host: ties_sealed_log::DeviceId,
+    device: &'d DeviceKeys,
+    welcomed: bool,
+}
+
+impl<'d> Guest<'d> {
+    /// Greets the host: the first message comes along.
+    pub fn greet(ticket: &Ticket, device: &'d DeviceKeys, name: &str, rng: &mut impl CryptoRng) -> (Self, Vec<u8>) {
+        let guest = Self { channel: Channel::new(ticket), host: ticket.host, device, welcomed: false };
+        let hello = Word::Hello(Hello { certificate: device.certificate(), name: name.to_owned() });
+        let frame = guest.channel.seal(&guest.channel.to_host, &hello, rng);
+        (guest, frame)
+    }
+
+    /// Takes a message from the room.
+    ///
+    /// # Errors
+    /// As for [`Host::handle`].
+    pub fn handle(&mut self, frame: &[u8]) -> Result<GuestStep, PairingError> {
+        match self.channel.open(&self.channel.to_guest, frame)? {
+            Word::Welcome(welcome) => {
+                let accepted = self.accept(*welcome)?;
+                self.welcomed = true;
+                Ok(GuestStep::Welcome(Box::new(accepted)))
+            }
+            Word::Declined => Err(PairingError::Declined),
+            Word::Done if self.welcomed => Ok(GuestStep::Done),
+            _ => Err(PairingError::OutOfTurn),
+        }
+    }
+
+    /// Tells the host this device's pseudonym at the relay.
+    pub fn ready(&self, pseudonym: KnownPseudonym, rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.channel.seal(&self.channel.to_host, &Word::Ready(pseudonym), rng)
+    }
+
+    fn accept(&self, welcome: Welcome) -> Result<Accepted, PairingError> {
+        if welcome.certificate.id() != self.host {
+            return Err(PairingError::WrongHost);
+        }
+        let recipient = self.device.id();
+        let mut keys = Vec::with_capacity(welcome.shares.len());
+        for share in &welcome.shares {
+            let context =
+                WrapContext { space: &welcome.space, epoch: &share.epoch, recipient: &recipient, author: &self.host };
+            let key = self.device.unwrap(&share.wrap.bytes, context).map_err(|_| PairingError::Keys)?;
+            if !key.matches(&share.epoch, &share.check) {
+                return Err(PairingError::Keys);
+            }
+            keys.push((share.epoch, share.generation, key));
+        }
+        if keys.is_empty() { Err(PairingError::Keys) } else { Ok(Accepted { welcome, keys }) }
+    }
+}
+
+impl std::fmt::Debug for Guest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guest(..)")
+    }
+}
+
+/// Wraps epoch keys for a guest, as a [`Welcome`] and the share entries carry them.
+///
+/// # Errors
+/// When the guest's certificate is unusable.
+pub fn share_keys<'k>(
+    space: &SpaceId,
+    host: &DeviceKeys,
+    guest: &DeviceCert,
+    parents: &[EntryName],
+    keys: impl IntoIterator<Item = (&'k EpochId, u32, &'k EpochKey)>,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<Share>, PairingError> {
+    let (author, recipient) = (host.id(), guest.id());
+    let wrap = |(epoch, generation, key): (&EpochId, u32, &EpochKey)| {
+        let context = WrapContext { space, epoch, recipient: &recipient, author: &author };
+        let bytes = guest.wrap(key, context, rng).map_err(|_| PairingError::Keys)?;
+        Ok(Share {
+            parents: parents.to_vec(),
+            epoch: *epoch,
+            generation,
+            check: key.check(epoch),
+            wrap: ties_sealed_log::Wrap { recipient, bytes: ByteBuf::from(bytes) },
+        })
+    };
+    keys.into_iter().map(wrap).collect()
+}

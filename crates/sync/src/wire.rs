@@ -1,0 +1,157 @@
+//! Every message of a session, and of what a relay offers beside it.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use ties_sealed_log::{DecodeError, LogId, MAX_ENTRY, MailboxId, Tip, TipRecord, decode, encode};
+
+/// The one version of the protocol. Another one is an error, never a negotiation.
+pub const VERSION: u8 = 1;
+
+/// The longest frame: one entry of full size and what stands around it.
+pub const MAX_FRAME: usize = MAX_ENTRY + (16 << 10);
+
+/// What either side may send before it hears of credit, in bytes of entries.
+pub const WINDOW: u32 = 4 << 20;
+
+/// The longest message that a rendezvous passes on.
+pub const MAX_PASS: usize = 32 << 10;
+
+/// A message; one frame carries one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// The first message each way. With equal digests it is also the last until something happens.
+    Open {
+        /// [`VERSION`].
+        version: u8,
+        /// Which logs this is about: a mailbox's id at a relay.
+        subject: [u8; 32],
+        /// Digest of the access statements held ([`ties_sealed_log::AccessList::digest`]), zeros without any.
+        access: [u8; 32],
+        /// Digest of the vector held ([`ties_sealed_log::Vector::digest`]).
+        digest: [u8; 32],
+    },
+    /// Access statements, exact bytes, parents before children. Sent when the access digests differ or change.
+    Access(Vec<ByteBuf>),
+    /// All tips held, sorted. Sent once, when the digests differ.
+    Vector(Vec<TipRecord>),
+    /// Log openings, exact bytes, ahead of the entries of logs that the other side does not know.
+    Openings(Vec<ByteBuf>),
+    /// Entries, exact bytes; within a log in order of place.
+    Entries(Vec<ByteBuf>),
+    /// What is durable now, and how many more bytes of entries are welcome.
+    Ack {
+        /// The last entries taken, one a branch.
+        tips: Vec<TipRecord>,
+        /// Bytes of entries taken since the last ack.
+        credit: u32,
+    },
+    /// The other's tip is on no branch known here: names at distances 1, 2, 4 … back from it on this side's branch,
+    /// highest place first.
+    Probe {
+        /// The forked log.
+        log: LogId,
+        /// Places and names.
+        points: Vec<Tip>,
+    },
+    /// The highest place of a probe that is known here, or 0; what lies above it follows from both sides.
+    Common {
+        /// The forked log.
+        log: LogId,
+        /// The place.
+        seq: u64,
+    },
+    /// Entries of this log are not taken (any more) in this session.
+    Refused {
+        /// The log.
+        log: LogId,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Reserved: changes since a relay's cursor, so that large spaces need not exchange whole vectors.
+    Since {
+        /// The cursor.
+        cursor: u64,
+    },
+    /// Asks a relay for a mailbox.
+    Create {
+        /// The first access statement, exact bytes.
+        statement: ByteBuf,
+        /// An operator's invite token, where the relay is not open.
+        token: Option<[u8; 16]>,
+    },
+    /// The mailbox is there, new or already.
+    Created {
+        /// Its id.
+        mailbox: MailboxId,
+    },
+    /// Asks on which mailboxes the proven key is.
+    Which,
+    /// Answers [`Message::Which`].
+    Mailboxes(Vec<MailboxId>),
+    /// Enters a room of two; a third is refused.
+    Meet {
+        /// Its name, known to the two alone.
+        room: [u8; 32],
+    },
+    /// Says something to the other one in the room, who may yet have to come.
+    Pass(ByteBuf),
+    /// A request is refused; the link stays.
+    Sorry(Refusal),
+}
+
+/// Why something is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The protocol version is not spoken here.
+    #[error("the other side speaks another version")]
+    Version,
+    /// There is no such mailbox here.
+    #[error("no such mailbox at this relay")]
+    NoMailbox,
+    /// The pseudonym is not on the list, or may not do this.
+    #[error("not permitted by the mailbox's access list")]
+    NotPermitted,
+    /// No opening of this log by a listed pseudonym is here.
+    #[error("the log was not opened under a listed pseudonym")]
+    NotOpened,
+    /// An entry's predecessor is missing.
+    #[error("an entry's predecessor is missing")]
+    Gap,
+    /// The log has too many branches.
+    #[error("the log has too many branches")]
+    Branches,
+    /// A quota is used up.
+    #[error("the mailbox's quota is used up")]
+    Quota,
+    /// The statement, opening or entry is not valid.
+    #[error("malformed or wrongly signed")]
+    Invalid,
+    /// The relay wants an invite token, and this is none that is valid.
+    #[error("this relay needs an invite token")]
+    Token,
+    /// The room is taken.
+    #[error("the rendezvous is taken by two others")]
+    RoomTaken,
+    /// Too much at once.
+    #[error("too many requests")]
+    Busy,
+}
+
+impl Message {
+    /// The frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// When it is too long or not the one encoding of a message.
+    pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
+        if frame.len() > MAX_FRAME {
+            return Err(DecodeError::Malformed);
+        }
+        decode(frame)
+    }
+}
