@@ -266,20 +266,17 @@ fn random_offers_equal_memory<L: Log>(log: &mut L) {
         let mut tree = vec![scribe.write(None, 0)];
         for _ in 0..12 + below(16) {
             // Mostly grows at the end, at times anywhere; every fourth tree is a bush with more branches than are kept.
-            let (bushy, anywhere) = (round % 4 == 0, below(3) == 0);
-            let parent = if bushy {
-                below(tree.len().min(3))
-            } else if anywhere {
-                below(tree.len())
-            } else {
-                tree.len() - 1
+            let parent = match (round % 4, below(3)) {
+                (0, _) => below(tree.len().min(3)),
+                (_, 0) => below(tree.len()),
+                _ => tree.len() - 1,
             };
             let next = if below(12) == 0 { None } else { Some(tree[parent].clone()) };
             tree.push(scribe.write(next.as_ref(), below(3) * 700));
         }
         for step in 0..tree.len() * 3 {
-            // Near the front of what is left, so that gaps and successes are both frequent.
-            let offered = &tree[(step / 3 + below(4)).min(tree.len() - 1)];
+            // Each in its turn, and in between two from anywhere: what is here already, and what comes too early.
+            let offered = if step % 3 == 0 { &tree[step / 3] } else { &tree[below(tree.len())] };
             let expected = memory.append(offered).expect("memory does not fail");
             offer(log, offered, expected);
             seen.push(expected);
@@ -290,7 +287,8 @@ fn random_offers_equal_memory<L: Log>(log: &mut L) {
         same(log, &memory, &scribe.log(), tree.len() as u64, usize::MAX);
     }
     let every = [Appended::Extended, Appended::Forked, Appended::Known, Appended::Gap, Appended::Full];
-    assert!(every.iter().all(|answer| seen.contains(answer)), "the sequence meets every answer");
+    let counts = every.map(|answer| seen.iter().filter(|one| **one == answer).count());
+    assert!(counts.iter().all(|count| *count > 4), "the sequence meets every answer, not {counts:?}");
     let (vector, expected) = (log.vector().expect("vector"), memory.vector().expect("memory does not fail"));
     assert_eq!(vector, expected, "the vectors are equal");
     assert_eq!(vector.digest(), expected.digest(), "and so are their digests");
