@@ -1,0 +1,226 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use automerge::transaction::Transactable;
+use automerge::{AutomergeError, ROOT, ReadDoc, ScalarValueRef, ValueRef};
+
+use crate::PartialDate;
+
+/// What a document is about: its root key `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// A [`Person`](crate::Person).
+    Person,
+    /// A [`Note`](crate::Note).
+    Note,
+}
+
+impl DocumentKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Note => "note",
+        }
+    }
+
+    /// The kind of a document, or nothing if it is none of these: of a later version, or not ours.
+    pub fn of(document: &impl ReadDoc) -> Option<Self> {
+        let (value, _) = document.get(ROOT, "kind").ok()??;
+        let name = value.as_str()?;
+        [Self::Person, Self::Note].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Why a record could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The key of an item is empty or holds a slash, which would part it.
+    #[error("the key of an item is empty or holds a slash")]
+    Key,
+    /// A note has no text object to write to: it was not made by [`Note::seed`](crate::Note::seed).
+    #[error("the note was not begun properly, it has no body")]
+    NoBody,
+    /// The document refused.
+    #[error(transparent)]
+    Document(#[from] AutomergeError),
+}
+
+/// A record in its flat form, as it lies in a document. What is empty or false is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fields(BTreeMap<String, Value>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Value {
+    Text(String),
+    Flag,
+    Number(i64),
+}
+
+impl Fields {
+    /// All scalars at a document's root that can be a field.
+    pub(crate) fn of(document: &impl ReadDoc) -> Self {
+        let known = document.map_range(ROOT, ..).filter_map(|item| {
+            let ValueRef::Scalar(value) = item.value else { return None };
+            let value = match value {
+                ScalarValueRef::Str(text) => Value::Text(text.into_owned()),
+                ScalarValueRef::Boolean(true) => Value::Flag,
+                ScalarValueRef::Int(number) => Value::Number(number),
+                ScalarValueRef::Uint(number) => Value::Number(number.try_into().ok()?),
+                _ => return None,
+            };
+            Some((item.key.into_owned(), value))
+        });
+        Self(known.collect())
+    }
+
+    pub(crate) fn text(&self, key: &str) -> String {
+        match self.0.get(key) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        }
+    }
+
+    pub(crate) fn date(&self, key: &str) -> Option<PartialDate> {
+        match self.0.get(key) {
+            Some(Value::Text(text)) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        matches!(self.0.get(key), Some(Value::Flag))
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Option<i64> {
+        match self.0.get(key) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The members of the set whose members are the keys `prefix/…`.
+    pub(crate) fn set(&self, prefix: &str) -> BTreeSet<String> {
+        let members = self.under(prefix).filter(|(_, value)| **value == Value::Flag);
+        members.map(|(member, _)| member.to_owned()).collect()
+    }
+
+    /// The texts under `prefix/…`.
+    pub(crate) fn texts(&self, prefix: &str) -> BTreeMap<String, String> {
+        let texts = self.under(prefix).filter_map(|(key, value)| match value {
+            Value::Text(text) => Some((key.to_owned(), text.clone())),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// The keys of the items under `collection/…/…`.
+    pub(crate) fn items<'a>(&'a self, collection: &'a str) -> BTreeSet<&'a str> {
+        let keys = self.under(collection).filter_map(|(key, _)| key.split_once('/'));
+        keys.map(|(item, _)| item).filter(|item| !item.is_empty()).collect()
+    }
+
+    fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        let first = format!("{prefix}/");
+        self.0
+            .range(first..)
+            .map_while(move |(key, value)| Some((key.strip_prefix(prefix)?.strip_prefix('/')?, value)))
+            .filter(|(rest, _)| !rest.is_empty())
+    }
+
+    pub(crate) fn put_text(&mut self, key: impl Into<String>, text: &str) {
+        if !text.is_empty() {
+            self.0.insert(key.into(), Value::Text(text.to_owned()));
+        }
+    }
+
+    pub(crate) fn put_date(&mut self, key: impl Into<String>, date: Option<PartialDate>) {
+        if let Some(date) = date {
+            self.0.insert(key.into(), Value::Text(date.to_string()));
+        }
+    }
+
+    pub(crate) fn put_flag(&mut self, key: impl Into<String>, set: bool) {
+        if set {
+            self.0.insert(key.into(), Value::Flag);
+        }
+    }
+
+    pub(crate) fn put_number(&mut self, key: impl Into<String>, number: Option<i64>) {
+        if let Some(number) = number {
+            self.0.insert(key.into(), Value::Number(number));
+        }
+    }
+
+    pub(crate) fn put_set(&mut self, prefix: &str, members: &BTreeSet<String>) {
+        for member in members.iter().filter(|member| !member.is_empty()) {
+            self.put_flag(format!("{prefix}/{member}"), true);
+        }
+    }
+
+    pub(crate) fn put_texts(&mut self, prefix: &str, texts: &BTreeMap<String, String>) {
+        for (key, text) in texts.iter().filter(|(key, _)| !key.is_empty()) {
+            self.put_text(format!("{prefix}/{key}"), text);
+        }
+    }
+
+    /// Writes what differs between `base` and `self`, and gives the number of operations.
+    ///
+    /// `present` is what a reader of this version sees in the document now. It equals `base`, unless somebody else
+    /// wrote since `base` was read; then fields that only they changed stay as they are.
+    pub(crate) fn write(
+        &self,
+        kind: DocumentKind,
+        base: &Self,
+        present: &Self,
+        tx: &mut impl Transactable,
+    ) -> Result<usize, WriteError> {
+        let mut operations = 0;
+        if DocumentKind::of(tx) != Some(kind) {
+            tx.put(ROOT, "kind", kind.as_str())?;
+            operations += 1;
+        }
+        for (key, value) in &self.0 {
+            if base.0.get(key) != Some(value) && present.0.get(key) != Some(value) {
+                match value {
+                    Value::Text(text) => tx.put(ROOT, key.as_str(), text.as_str())?,
+                    Value::Flag => tx.put(ROOT, key.as_str(), true)?,
+                    Value::Number(number) => tx.put(ROOT, key.as_str(), *number)?,
+                }
+                operations += 1;
+            }
+        }
+        let removed = base.0.keys().filter(|key| !self.0.contains_key(*key)).cloned();
+        for key in removed.chain(self.left_over(present, tx)) {
+            if tx.get(ROOT, key.as_str())?.is_some() {
+                tx.delete(ROOT, key.as_str())?;
+                operations += 1;
+            }
+        }
+        Ok(operations)
+    }
+
+    /// Keys in the document below items that are made anew by `self`.
+    ///
+    /// When one device deletes an item while another edits its label, the label alone survives, unseen. It must not
+    /// come back when the same address is added again years later.
+    fn left_over(&self, present: &Self, tx: &impl Transactable) -> Vec<String> {
+        let seen = present.item_prefixes();
+        let new: BTreeSet<&str> = self.item_prefixes().difference(&seen).copied().collect();
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let keys = tx.keys(ROOT).filter(|key| !self.0.contains_key(key));
+        keys.filter(|key| item_prefix(key).is_some_and(|item| new.contains(item))).collect()
+    }
+
+    fn item_prefixes(&self) -> BTreeSet<&str> {
+        self.0.keys().filter_map(|key| item_prefix(key)).collect()
+    }
+}
+
+/// `emails/k1` of `emails/k1/address`.
+fn item_prefix(key: &str) -> Option<&str> {
+    let (collection, rest) = key.split_once('/')?;
+    let (item, _) = rest.split_once('/')?;
+    let keyed = crate::items::COLLECTIONS.contains(&collection);
+    keyed.then(|| &key[..collection.len() + 1 + item.len()])
+}
