@@ -132,10 +132,7 @@ pub enum Request {
 impl Request {
     /// Whether the request is answered from this device alone, by [`Book::answer`](crate::Book::answer).
     pub fn is_local(&self) -> bool {
-        !matches!(
-            self,
-            Self::DeviceAdd { .. } | Self::RelayAdd { .. } | Self::Sync | Self::SyncWatch
-        )
+        !matches!(self, Self::DeviceAdd { .. } | Self::RelayAdd { .. } | Self::Sync | Self::SyncWatch)
     }
 }
 
@@ -667,13 +664,7 @@ pub struct BookError {
 impl BookError {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            cause: None,
-            hint: None,
-            candidates: Vec::new(),
-        }
+        Self { kind, message: message.into(), cause: None, hint: None, candidates: Vec::new() }
     }
 
     /// The same with what was behind it.

@@ -3,3 +3,17 @@
 //! One API for all faces: [`api`] holds plain requests, replies and events.
 
 pub mod api;
+
+mod capture;
+mod fold;
+mod front_matter;
+mod handle;
+mod id;
+mod list;
+mod person_form;
+mod points;
+mod projection;
+mod resolve;
+mod rows;
+mod search;
+mod time;
