@@ -1,0 +1,256 @@
+//! `ties device`: pairs and lists devices.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use ties_book::Book;
+use ties_book::api::{DeviceRow, Join, Joined, Reply, Request, Secret};
+use zeroize::Zeroizing;
+
+use super::{SCHEMA, status, sync};
+use crate::desk::{self, Desk, unexpected};
+use crate::errors::{Failure, Outcome};
+use crate::render::{Column, Table, inline, palette};
+use crate::screen::Screen;
+use crate::{home, signals, terminal};
+
+/// The words of `ties device`.
+#[derive(Debug, Subcommand)]
+#[command(
+    infer_subcommands = true,
+    after_help = "Examples:
+  ties device add --ticket
+  ties device list"
+)]
+pub(crate) enum Device {
+    /// Let a new device in, from this one
+    Add(Add),
+    /// Join the network of another device, from the new one
+    Join(JoinWords),
+    /// List the devices
+    List(List),
+}
+
+impl Device {
+    pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        match self {
+            Self::Add(add) => add.run(desk),
+            Self::Join(join) => join.run(desk),
+            Self::List(_) => list(desk),
+        }
+    }
+}
+
+/// The words of `ties device add`.
+#[derive(Debug, Args)]
+#[command(after_help = "The ticket is a secret of one use: whoever has it may ask to be let in, and you are asked.
+
+Examples:
+  ties device add --ticket
+  ties device add --ticket --for 2m
+  ties device add --ticket --yes | ssh phone ties device join -")]
+pub(crate) struct Add {
+    /// Print a ticket for the new device, and wait for it
+    #[arg(long)]
+    ticket: bool,
+
+    /// Let the device in without asking, for scripts
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Wait so long at most, such as 90s or 10m
+    #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = duration)]
+    patience: Duration,
+
+    /// Meet at this relay (default: the first one added)
+    #[arg(long, value_name = "URL")]
+    relay: Option<String>,
+}
+
+impl Add {
+    fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        if !self.ticket {
+            return Err(Failure::usage("pairing by three words is not in this version")
+                .hint("ties device add --ticket prints a ticket to hand over instead"));
+        }
+        if !self.yes && !desk.shell.can_ask() {
+            return Err(Failure::usage("nobody is there to let the new device in")
+                .hint("--yes lets in whoever shows the ticket"));
+        }
+        let (book, shell) = desk.parts()?;
+        let mut screen = Screen::pairing(shell, self.yes);
+        let reply = desk::wait(async {
+            let request = Request::DeviceAdd { relay: self.relay };
+            tokio::select! {
+                reply = book.handle(request, &mut screen) => reply.map_err(Failure::from),
+                () = tokio::time::sleep(self.patience) => Err(
+                    Failure::failed("no device came in time").hint("the ticket is void; ties device add --ticket makes a new one")
+                ),
+                () = signals::stop_requested() => Err(Failure::failed("stopped; the ticket is void")),
+            }
+        });
+        if screen.refused() {
+            return Err(Failure::failed("the device was turned away; nothing was changed"));
+        }
+        drop(screen);
+        let Reply::DeviceAdded { name } = reply? else { return Err(unexpected()) };
+        if shell.json() {
+            return shell.record(&json!({"schema": SCHEMA, "added": name}));
+        }
+        shell.remark(format!(
+            "{} {} is one of your devices now.",
+            palette::good("Added."),
+            palette::strong(&inline(&name))
+        ));
+        Ok(())
+    }
+}
+
+/// The words of `ties device join`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The ticket comes from the other device's `ties device add --ticket`, by standard input alone: on
+the command line it would stay in the shell's history.
+
+Examples:
+  ties device join -
+  ties device join - --name phone < ticket.txt
+  ssh laptop ties device add --ticket --yes | ties device join -"
+)]
+pub(crate) struct JoinWords {
+    /// `-`: read the ticket from standard input
+    #[arg(value_name = "-", allow_hyphen_values = true)]
+    ticket: String,
+
+    /// Meet at this address of the relay instead of the ticket's
+    #[arg(long, value_name = "URL")]
+    relay: Option<String>,
+
+    /// What to call this device (default: the host's name)
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl JoinWords {
+    fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        let word = Zeroizing::new(self.ticket);
+        if word.as_str() != "-" {
+            return Err(Failure::usage("a ticket is a secret and does not belong on the command line")
+                .hint("ties device join -, then paste it; have the other device make a new one, for this one is in your shell's history"));
+        }
+        if desk.has_book() {
+            return Err(Failure::failed(format!("{} is not empty", desk.home().display()))
+                .hint("one folder is one device: --home DIR chooses another"));
+        }
+        let join = Join {
+            ticket: read_ticket(desk)?,
+            device_name: self.name.unwrap_or_else(home::device_name),
+            relay: self.relay,
+        };
+        let (dir, environment) = (desk.home().to_owned(), desk.environment());
+        let mut screen = Screen::new(desk.shell);
+        let joined = desk::wait(async {
+            tokio::select! {
+                joined = Book::join(&dir, join, environment, &mut screen) => Ok(joined?.1),
+                () = signals::stop_requested() => Err(Failure::failed("stopped before the other device let this one in")),
+            }
+        });
+        drop(screen);
+        show_joined(desk, &joined?)
+    }
+}
+
+fn show_joined(desk: &mut Desk<'_>, joined: &Joined) -> Outcome {
+    if desk.shell.json() {
+        return desk.shell.record(&json!({
+            "schema": SCHEMA, "device": joined.device_name, "host": joined.host_name, "sync": joined.sync,
+        }));
+    }
+    desk.shell.line(format!(
+        "{} {} has joined the network of {}.",
+        palette::good("Welcome."),
+        palette::strong(&inline(&joined.device_name)),
+        palette::strong(&inline(&joined.host_name))
+    ))?;
+    let lines: Vec<String> = joined.sync.relays.iter().map(sync::line).collect();
+    desk.shell.lines(lines)?;
+    sync::outcome(&joined.sync)
+}
+
+/// Reads one line: the other end of a pipe may stay open for as long as it waits for us.
+fn read_ticket(desk: &mut Desk<'_>) -> Outcome<Secret> {
+    if desk.shell.can_ask() {
+        desk.shell.prompt("Paste the ticket, then press Enter: ");
+    }
+    loop {
+        let line = Zeroizing::new(terminal::read_answer()?);
+        if line.is_empty() {
+            return Err(Failure::usage("there is no ticket on standard input")
+                .hint("on the other device: ties device add --ticket"));
+        }
+        if !line.trim().is_empty() {
+            return Ok(Secret::new(line.trim()));
+        }
+    }
+}
+
+/// The words of `ties device list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ties device list
+  ties device list --json")]
+pub(crate) struct List {}
+
+fn list(desk: &mut Desk<'_>) -> Outcome {
+    let Reply::Devices { devices } = desk.answer(Request::DeviceList)? else {
+        return Err(unexpected());
+    };
+    if desk.shell.json() {
+        return desk.shell.value(&json!({"schema": SCHEMA, "devices": devices}));
+    }
+    let width = desk.shell.width();
+    desk.shell.lines(table(&devices).lines(width))
+}
+
+/// Devices as a table, one to a row.
+pub(super) fn table(devices: &[DeviceRow]) -> Table {
+    let mut table = Table::new(vec![
+        Column::flexible("device").painted(palette::strong),
+        Column::whole("role"),
+        Column::whole("last heard"),
+        Column::flexible("id").painted(palette::faint),
+    ]);
+    for device in devices {
+        let heard = match (&device.last_heard, device.this) {
+            (_, true) => "this device".to_owned(),
+            (Some(instant), _) => status::since(instant),
+            (None, _) => "never".to_owned(),
+        };
+        let cells = [&device.name, &device.role, &heard, &device.id];
+        table.row(cells.map(|cell| inline(cell).into_owned()));
+    }
+    table
+}
+
+/// Reads a time such as `90s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a time such as 90s or 10m".to_owned();
+    let time: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(time).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_in_the_usual_spellings() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for wrong in ["", "10", "-5m", "0s", "soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What `ties help` says, by what one wants to do.
+
+use crate::render::palette;
+
+/// The commands in groups, in the order in which one meets them.
+const GROUPS: [(&str, &[(&str, &str)]); 4] = [
+    (
+        "People",
+        &[
+            ("new NAME …", "add a person; mail, phone, links, +tags, org:… are recognised"),
+            ("show WHO", "one person with all notes"),
+            ("ls [FILTER …]", "list people: +tag, org:…, or words"),
+            ("find WORD …", "search people and notes"),
+            ("note WHO [TEXT …]", "write a note; without TEXT in your editor, - reads it"),
+            ("edit WHO", "edit a person or a note in your editor"),
+            ("rm WHO", "delete a person or a note"),
+        ],
+    ),
+    (
+        "In and out",
+        &[
+            ("import FILE …", "take in vCard files, one card or thousands"),
+            ("export --to FORMAT", "vcf or json, for other programs and for keeping"),
+        ],
+    ),
+    (
+        "Devices",
+        &[
+            ("init", "start a network on this device"),
+            ("device add|join|list", "pair a second device"),
+            ("relay add|list|serve", "use or run a relay, which can read nothing"),
+            ("sync [--watch]", "exchange changes with the other devices"),
+            ("status", "devices, relays, what waits and why"),
+        ],
+    ),
+    (
+        "Around it",
+        &[
+            ("demo", "see it all at work in a temporary folder"),
+            ("help [COMMAND]", "this page, or all about one command"),
+        ],
+    ),
+];
+
+const OPTIONS: [(&str, &str); 6] = [
+    ("--home DIR", "data folder of this device (also $TIES_HOME)"),
+    ("--json", "answers and errors as JSON"),
+    ("-q, --quiet", "nothing but the answer"),
+    ("--color WHEN", "auto, always or never (also $NO_COLOR)"),
+    ("-h, --help", "help on the program or on one command"),
+    ("-V, --version", "the version"),
+];
+
+/// The whole page.
+pub(crate) fn overview() -> String {
+    let mut page = String::from(
+        "A professional network on your own devices: works offline, syncs encrypted.\n\n\
+         Usage: ties [OPTIONS] [COMMAND]\n       ties                  how things stand\n",
+    );
+    for (title, commands) in GROUPS {
+        section(&mut page, title, commands);
+    }
+    section(&mut page, "Options", &OPTIONS);
+    page.push_str(
+        "\nWHO is a handle, mail address, phone number, short id, or any unique part of a name.\n\
+         A unique beginning of a command is enough: ties im people.vcf\n\n\
+         First steps:\n  ties init\n  ties import contacts.vcf\n  ties note ada \"met at the compiler meetup\"\n",
+    );
+    page
+}
+
+fn section(page: &mut String, title: &str, entries: &[(&str, &str)]) {
+    page.push_str(&format!("\n{}\n", palette::strong(title)));
+    for (usage, about) in entries {
+        page.push_str(&format!("  {usage:<22}{about}\n"));
+    }
+}

@@ -1,0 +1,75 @@
+//! `ties init`: starts a network on this device.
+
+use clap::Args;
+use serde_json::json;
+use ties_book::Book;
+use ties_book::api::{self, Secret};
+
+use super::SCHEMA;
+use crate::desk::Desk;
+use crate::errors::{Failure, Outcome};
+use crate::home;
+use crate::render::{inline, palette};
+
+/// The words of `ties init`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ties init
+  ties init --name laptop
+  ties --home ~/work-contacts init --no-recovery")]
+pub(crate) struct Init {
+    /// What to call this device (default: the host's name)
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Make no recovery words: if all devices are lost, so is the network
+    #[arg(long)]
+    no_recovery: bool,
+}
+
+impl Init {
+    pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        if desk.has_book() {
+            return Err(Failure::failed(format!("{} is not empty", desk.home().display()))
+                .hint("`ties status` shows what is there; --home DIR chooses another folder"));
+        }
+        let init = api::Init { device_name: self.name.unwrap_or_else(home::device_name), recovery: !self.no_recovery };
+        let (_, created) = Book::create(desk.home(), init, desk.environment())?;
+        let home = desk.home().display().to_string();
+        if desk.shell.json() {
+            return desk.shell.value(&json!({
+                "schema": SCHEMA,
+                "device": created.device_name,
+                "home": home,
+                "recoveryWords": created.recovery_words.as_ref().map(Secret::expose),
+            }));
+        }
+        desk.shell.line(format!(
+            "Started a network on {} in {}.",
+            palette::strong(&inline(&created.device_name)),
+            inline(&home)
+        ))?;
+        if let Some(words) = &created.recovery_words {
+            show_words(desk, words)?;
+        }
+        desk.shell.remark("");
+        desk.shell.remark(format!("Next: {}", palette::code("ties import contacts.vcf")));
+        Ok(())
+    }
+}
+
+/// Shows the recovery words, set apart, numbered, three to a line.
+fn show_words(desk: &mut Desk<'_>, words: &Secret) -> Outcome {
+    let words: Vec<&str> = words.expose().split_whitespace().collect();
+    let shell = &mut *desk.shell;
+    shell.line("")?;
+    shell.line(palette::strong("Recovery words, shown this once. Write them on paper:"))?;
+    shell.line("")?;
+    for (row, three) in words.chunks(3).enumerate() {
+        let cells: Vec<String> =
+            three.iter().enumerate().map(|(column, word)| format!("{:>2} {word:<12}", row * 3 + column + 1)).collect();
+        shell.line(format!("    {}", cells.join("  ").trim_end()))?;
+    }
+    shell.line("")?;
+    shell.line("They open everything if all your devices are lost, for you or for whoever has them.")
+}

@@ -1,0 +1,93 @@
+//! One file for each command: its words, its request, its answer.
+
+mod demo;
+mod device;
+mod edit;
+mod export;
+mod find;
+pub(crate) mod help;
+mod import;
+mod init;
+mod ls;
+mod new;
+mod note;
+mod overview;
+mod relay;
+mod rm;
+mod show;
+mod status;
+mod sync;
+
+use clap::Subcommand;
+
+use crate::desk::Desk;
+use crate::errors::Outcome;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a network on this device
+    Init(init::Init),
+    /// Add a person
+    New(new::New),
+    /// Show a person with all notes
+    Show(show::Show),
+    /// List people
+    Ls(ls::Ls),
+    /// Search people and notes
+    Find(find::Find),
+    /// Write a note about a person
+    Note(note::Note),
+    /// Edit a person or a note
+    Edit(edit::Edit),
+    /// Delete a person or a note
+    Rm(rm::Rm),
+    /// Take in contacts from vCard files
+    Import(import::Import),
+    /// Write contacts for other programs
+    Export(export::Export),
+    /// Pair and list devices
+    #[command(subcommand)]
+    Device(device::Device),
+    /// Use, list or run relays
+    #[command(subcommand)]
+    Relay(relay::Relay),
+    /// Exchange changes with the other devices
+    Sync(sync::Sync),
+    /// Say how things are: devices, relays, what waits and why
+    Status(status::Status),
+    /// Show it all at work: a relay, two devices, 1,000 people
+    Demo(demo::Demo),
+}
+
+impl Command {
+    /// Whether this is a server, whose log is its output.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self, Self::Relay(relay::Relay::Serve(_)))
+    }
+}
+
+/// Runs one command; no command at all is the overview.
+pub(crate) fn run(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
+    match command {
+        None => overview::run(desk),
+        Some(Command::Init(init)) => init.run(desk),
+        Some(Command::New(new)) => new.run(desk),
+        Some(Command::Show(show)) => show.run(desk),
+        Some(Command::Ls(ls)) => ls.run(desk),
+        Some(Command::Find(find)) => find.run(desk),
+        Some(Command::Note(note)) => note.run(desk),
+        Some(Command::Edit(edit)) => edit.run(desk),
+        Some(Command::Rm(rm)) => rm.run(desk),
+        Some(Command::Import(import)) => import.run(desk),
+        Some(Command::Export(export)) => export.run(desk),
+        Some(Command::Device(device)) => device.run(desk),
+        Some(Command::Relay(relay)) => relay.run(desk),
+        Some(Command::Sync(sync)) => sync.run(desk),
+        Some(Command::Status(status)) => status.run(desk),
+        Some(Command::Demo(demo)) => demo.run(desk),
+    }
+}
+
+/// The version of what `--json` prints; it changes when a field changes its meaning or goes away.
+pub(crate) const SCHEMA: u32 = 1;

@@ -1,0 +1,70 @@
+//! `ties`: how things stand, or what to do first.
+
+use ties_book::api::{Reply, Request};
+
+use super::status;
+use crate::desk::{Desk, unexpected};
+use crate::errors::Outcome;
+use crate::render::{amount, inline, palette};
+
+/// Shows the overview of this device's network, or the first steps to one.
+pub(crate) fn run(desk: &mut Desk<'_>) -> Outcome {
+    if !desk.has_book() {
+        return welcome(desk);
+    }
+    let Reply::Status(status) = desk.answer(Request::Status)? else { return Err(unexpected()) };
+    if desk.shell.json() {
+        return desk.shell.value(&status::json(&status));
+    }
+    let people = amount::counted(status.people as u64, "person", "people");
+    let notes = amount::counted(status.notes as u64, "note", "notes");
+    desk.shell.line(format!(
+        "{} · {people} · {notes} · {}",
+        palette::strong(&inline(&status.device_name)),
+        amount::counted(status.devices.len() as u64, "device", "devices"),
+    ))?;
+    for line in status::troubles(&status) {
+        desk.shell.line(line)?;
+    }
+    for line in status::roads(&status) {
+        desk.shell.line(line)?;
+    }
+    if status.people == 0 {
+        desk.shell.line("")?;
+        desk.shell.lines(steps(&[
+            ("ties import contacts.vcf", "take in the contacts you have"),
+            ("ties new \"Grace Hopper\" grace@navy.example", "or add one by hand"),
+        ]))?;
+    } else if status.devices.len() < 2 && status.relays.is_empty() {
+        desk.shell.remark("");
+        desk.shell.remark(palette::faint("A second device: ties relay add URL, then ties device add --ticket"));
+    }
+    Ok(())
+}
+
+fn welcome(desk: &mut Desk<'_>) -> Outcome {
+    if desk.shell.json() {
+        return Err(desk.no_book());
+    }
+    desk.shell.line(palette::strong("Welcome to ties: your professional network, on your own devices."))?;
+    desk.shell.line("")?;
+    desk.shell.lines(steps(&[
+        ("ties init", "start a network on this device"),
+        ("ties device join -", "or join the one on another device of yours"),
+        ("ties demo", "or first see it all at work, in a temporary folder"),
+    ]))?;
+    desk.shell.line("")?;
+    let home = desk.home().display().to_string();
+    desk.shell.line(palette::faint(&format!("Data will live in {} · ties help", inline(&home))))
+}
+
+fn steps(steps: &[(&str, &str)]) -> Vec<String> {
+    let widest = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    steps
+        .iter()
+        .map(|(command, about)| {
+            let space = widest - command.len();
+            format!("  {}{:space$}   {about}", palette::code(command), "")
+        })
+        .collect()
+}

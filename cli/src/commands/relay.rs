@@ -1,0 +1,162 @@
+//! `ties relay`: uses, lists and runs relays.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use ties_book::api::{RelayRow, Reply, Request, Secret};
+use zeroize::Zeroizing;
+
+use super::{SCHEMA, status};
+use crate::desk::{self, Desk, unexpected};
+use crate::errors::{Failure, Outcome};
+use crate::grammar::is_dash;
+use crate::render::palette;
+use crate::screen::{Screen, road};
+use crate::{signals, terminal};
+
+/// The words of `ties relay`.
+#[derive(Debug, Subcommand)]
+#[command(
+    infer_subcommands = true,
+    after_help = "A relay stores and forwards sealed changes and can read none of them.
+
+Examples:
+  ties relay add ties://KEY@relay.example:7700
+  ties relay serve --listen 127.0.0.1:7700 --data ~/relay --open"
+)]
+pub(crate) enum Relay {
+    /// Use a relay from now on
+    Add(Add),
+    /// List the relays in use
+    List(List),
+    /// Run a relay
+    Serve(Serve),
+}
+
+impl Relay {
+    pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        match self {
+            Self::Add(add) => add.run(desk),
+            Self::List(_) => list(desk),
+            Self::Serve(serve) => serve.run(desk),
+        }
+    }
+}
+
+/// The words of `ties relay add`.
+#[derive(Debug, Args)]
+#[command(after_help = "The address is what the relay prints when it is ready; the part with the key pins it.
+
+Examples:
+  ties relay add ws://127.0.0.1:7700#KEY
+  ties relay add ties://KEY@relay.example:7700 --token-file token.txt
+  ties relay add wss://relay.example/ties#KEY --token-file - < token.txt")]
+pub(crate) struct Add {
+    /// Address with key: ties://KEY@HOST:PORT, wss://HOST/PATH#KEY, or on this host ws://127.0.0.1:PORT#KEY
+    url: String,
+
+    /// File with the operator's invite token (`-`: standard input)
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Add {
+    fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        let token = self.token_file.as_ref().map(token).transpose()?;
+        let (book, shell) = desk.parts()?;
+        let mut screen = Screen::new(shell);
+        let request = Request::RelayAdd { url: self.url, token };
+        let reply = desk::wait(async {
+            tokio::select! {
+                reply = book.handle(request, &mut screen) => reply.map_err(Failure::from),
+                () = signals::stop_requested() => Err(
+                    Failure::failed("stopped before the relay answered").hint("the same command again is safe")
+                ),
+            }
+        });
+        drop(screen);
+        let Reply::RelayAdded { url } = reply? else { return Err(unexpected()) };
+        if shell.json() {
+            return shell.value(&json!({"schema": SCHEMA, "added": url}));
+        }
+        let relay = palette::strong(&road(&url));
+        shell.line(format!("{} {relay}", palette::good("+ relay")))?;
+        shell.remark(format!("Next: {}", palette::code("ties sync")));
+        Ok(())
+    }
+}
+
+/// Reads a token; white space around it is not part of it.
+fn token(file: &PathBuf) -> Outcome<Secret> {
+    let text = Zeroizing::new(if is_dash(file.as_os_str()) {
+        terminal::read_answer()?
+    } else {
+        fs::read_to_string(file).map_err(|error| Failure::io(format!("cannot read {}", file.display()), &error))?
+    });
+    match text.trim() {
+        "" => Err(Failure::usage("the token is empty")),
+        token => Ok(Secret::new(token)),
+    }
+}
+
+/// The words of `ties relay list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ties relay list
+  ties relay list --json")]
+pub(crate) struct List {}
+
+fn list(desk: &mut Desk<'_>) -> Outcome {
+    let Reply::Relays { relays } = desk.answer(Request::RelayList)? else {
+        return Err(unexpected());
+    };
+    if desk.shell.json() {
+        return desk.shell.value(&json!({"schema": SCHEMA, "relays": relays}));
+    }
+    if relays.is_empty() {
+        desk.shell.remark("No relay yet. `ties relay add URL` uses one, `ties relay serve` runs one.");
+    }
+    desk.shell.lines(relays.iter().map(|relay: &RelayRow| status::relay(relay)).collect::<Vec<_>>())
+}
+
+/// The words of `ties relay serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints `ready URL` once it takes connections; devices use it with `ties relay add URL`. Ctrl-C or
+SIGTERM ends it; what it acknowledged is on disk. `ties-relay` is the same, alone, for servers.
+
+Examples:
+  ties relay serve --listen 127.0.0.1:7700 --data ~/relay --open
+  ties relay serve --listen 0.0.0.0:7700 --data /var/lib/ties-relay"
+)]
+pub(crate) struct Serve {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
+    listen: SocketAddr,
+
+    /// Folder for its key and its store
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// Let anybody make a mailbox, without an invite token
+    #[arg(long)]
+    open: bool,
+}
+
+impl Serve {
+    fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        desk::wait(async {
+            let listener = tokio::net::TcpListener::bind(self.listen)
+                .await
+                .map_err(|error| Failure::failed(format!("cannot listen on {}", self.listen)).because(&error))?;
+            let config = ties_relay::Config { data: self.data, open: self.open };
+            let _ = &desk;
+            ties_relay::run(listener, config, signals::stop_requested())
+                .await
+                .map_err(|error| Failure::failed("the relay stopped").because(&error))
+        })
+    }
+}

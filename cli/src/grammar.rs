@@ -1,0 +1,170 @@
+//! The words of the command line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use anstream::{AutoStream, ColorChoice};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Parser, ValueEnum};
+
+use crate::commands::{Command, help};
+use crate::errors::{Failure, Kind};
+use crate::terminal::Shell;
+
+/// A professional network on your own devices.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ties",
+    version,
+    about,
+    infer_subcommands = true,
+    override_help = help::overview(),
+    max_term_width = 100
+)]
+pub(crate) struct Grammar {
+    /// Folder that holds this device's data (default: $TIES_HOME, else the platform's data folder).
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+
+    /// Print answers and errors as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Print nothing but the answer.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+impl Grammar {
+    /// Whether the command is a server, whose log is its output.
+    pub(crate) fn serves(&self) -> bool {
+        self.command.as_ref().is_some_and(Command::serves)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The options that decide how anything is shown, including a mistake in the command line itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScreenOptions {
+    pub(crate) json: bool,
+    quiet: bool,
+    colour: ColorChoice,
+}
+
+impl ScreenOptions {
+    /// Looks for the options without understanding the rest, which may be wrong.
+    pub(crate) fn glimpse(words: &[OsString]) -> Self {
+        let mut options = Self { json: false, quiet: false, colour: ColorChoice::Auto };
+        let words = words.iter().skip(1).take_while(|word| word.as_os_str() != "--");
+        let mut after_color = false;
+        for word in words.filter_map(|word| word.to_str()) {
+            let value = if after_color { Some(word) } else { word.strip_prefix("--color=") };
+            match value {
+                Some("always") => options.colour = ColorChoice::Always,
+                Some("never") => options.colour = ColorChoice::Never,
+                _ => {}
+            }
+            after_color = word == "--color";
+            options.json |= word == "--json";
+            options.quiet |= word == "-q" || word == "--quiet";
+        }
+        options
+    }
+
+    /// A shell that speaks as asked; `auto` heeds `NO_COLOR` and whether there is a terminal.
+    pub(crate) fn shell(&self) -> Shell {
+        // clap prints its own texts through the same switch.
+        self.colour.write_global();
+        let colour = AutoStream::choice(&std::io::stdout());
+        Shell::new(self.json, self.quiet, colour)
+    }
+}
+
+/// A mistake in the command line as a failure like any other, for `--json`.
+pub(crate) fn failure(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let failure = Failure::new(Kind::Usage, message);
+    let suggestion =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg].iter().find_map(|&kind| error.get(kind));
+    match suggestion {
+        Some(ContextValue::String(one)) => failure.hint(format!("did you mean `{one}`?")),
+        Some(ContextValue::Strings(some)) if !some.is_empty() => {
+            failure.hint(format!("did you mean `{}`?", some.join("` or `")))
+        }
+        _ => failure.hint("`ties help COMMAND` shows how it is used"),
+    }
+}
+
+/// Whether a word stands for standard input or output.
+pub(crate) fn is_dash(word: &OsStr) -> bool {
+    word == "-"
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_grammar_contradicts_itself_nowhere() {
+        Grammar::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_at_least_two_examples() {
+        fn check(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                let path = format!("{path} {}", sub.get_name());
+                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let examples = help.lines().filter(|line| line.contains("ties ")).count();
+                assert!(examples >= 2, "`{path}` shows {examples} examples");
+                check(sub, &path);
+            }
+        }
+        check(&Grammar::command(), "ties");
+    }
+
+    #[test]
+    fn the_overview_names_every_command() {
+        let overview = help::overview();
+        for command in Grammar::command().get_subcommands() {
+            assert!(overview.contains(command.get_name()), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn a_unique_beginning_of_a_verb_is_enough() {
+        for line in ["ties im a.vcf", "ties fi crdt", "ties dev li", "ties sy --watch"] {
+            assert!(Grammar::try_parse_from(words(line)).is_ok(), "{line}");
+        }
+        assert!(Grammar::try_parse_from(words("ties e ada")).is_err(), "edit or export");
+    }
+
+    #[test]
+    fn options_are_found_even_in_a_wrong_line() {
+        let options = ScreenOptions::glimpse(&words("ties frobnicate --color always -q --json"));
+        assert!(options.json && options.quiet && options.colour == ColorChoice::Always);
+        let options = ScreenOptions::glimpse(&words("ties note ada -- --json --color=never"));
+        assert!(!options.json && options.colour == ColorChoice::Auto);
+    }
+}

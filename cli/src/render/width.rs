@@ -1,0 +1,99 @@
+//! How many columns a text takes on a terminal, and how to make it take fewer.
+
+use unicode_width::UnicodeWidthStr;
+
+/// The columns that a text takes: two for a wide character such as 山 or an emoji.
+pub(crate) fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// The text cut to at most `most` columns, the cut marked by `…`.
+pub(crate) fn fit(text: &str, most: usize) -> String {
+    if columns(text) <= most {
+        return text.to_owned();
+    }
+    let mut end = 0;
+    for (start, character) in text.char_indices() {
+        let next = start + character.len_utf8();
+        if columns(&text[..next]) + 1 > most {
+            break;
+        }
+        end = next;
+    }
+    // A joiner left at the cut would glue the ellipsis to what stands before it.
+    let kept = text[..end].trim_end_matches(['\u{200d}', '\u{200c}', ' ']);
+    if most == 0 { String::new() } else { format!("{kept}…") }
+}
+
+/// The text followed by as many spaces as make it `least` columns wide.
+pub(crate) fn pad(text: &str, least: usize) -> String {
+    let missing = least.saturating_sub(columns(text));
+    format!("{text}{:missing$}", "")
+}
+
+/// The text broken at spaces into lines of at most `most` columns; longer words stand alone.
+///
+/// Leading spaces of a line are kept, since in Markdown they mean something.
+pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
+    text.split('\n').flat_map(|line| wrap_line(line, most)).collect()
+}
+
+fn wrap_line(line: &str, most: usize) -> Vec<String> {
+    let indent = &line[..line.len() - line.trim_start_matches(' ').len()];
+    let mut lines = Vec::new();
+    let mut current = indent.to_owned();
+    let mut empty = true;
+    for word in line.split(' ').filter(|word| !word.is_empty()) {
+        if !empty && columns(&current) + 1 + columns(word) > most {
+            lines.push(std::mem::replace(&mut current, indent.to_owned()));
+            empty = true;
+        }
+        if !empty {
+            current.push(' ');
+        }
+        current.push_str(word);
+        empty = false;
+    }
+    lines.push(if empty { String::new() } else { current });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_count_two_columns() {
+        assert_eq!(columns("山田"), 4);
+        assert_eq!(columns("👩‍💻"), 2);
+        assert_eq!(columns("e\u{301}"), 1);
+    }
+
+    #[test]
+    fn a_cut_never_exceeds_the_width_nor_splits_a_wide_character() {
+        for text in ["山田太郎", "Grace Hopper", "👩‍💻👩‍💻👩‍💻", "aé山x", "👨‍👩‍👧‍👦 family"]
+        {
+            for most in 0..12 {
+                let cut = fit(text, most);
+                assert!(columns(&cut) <= most, "{cut:?} is wider than {most}");
+            }
+        }
+        assert_eq!(fit("山田太郎", 6), "山田…");
+        assert_eq!(fit("Grace Hopper", 7), "Grace…");
+        assert_eq!(fit("Ada", 3), "Ada");
+    }
+
+    #[test]
+    fn padding_counts_columns_not_bytes() {
+        assert_eq!(pad("山", 4), "山  ");
+        assert_eq!(pad("long", 2), "long");
+    }
+
+    #[test]
+    fn wrapping_keeps_every_word_blank_lines_and_indents() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a\n\nb", 10), ["a", "", "b"]);
+        assert_eq!(wrap("  - one two", 8), ["  - one", "  two"]);
+        assert_eq!(wrap("unbreakable", 4), ["unbreakable"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Where output goes and whether somebody is there to answer.
+//!
+//! The one rule that everything else leans on: without a terminal nothing is ever asked. A script
+//! that meets a question would wait for ever, or read its own data as the answer.
+
+use std::fmt::Display;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use crate::errors::{Failure, Outcome};
+use crate::render::{escape, paragraph};
+
+/// The way a command speaks: standard output for answers, standard error for everything else.
+pub(crate) struct Shell {
+    json: bool,
+    quiet: bool,
+    width: Option<usize>,
+    out: AutoStream<io::Stdout>,
+    err: AutoStream<io::Stderr>,
+}
+
+impl Shell {
+    /// A shell on this process's own streams.
+    pub(crate) fn new(json: bool, quiet: bool, colour: ColorChoice) -> Self {
+        let width = io::stdout().is_terminal().then(|| {
+            terminal_size::terminal_size_of(io::stdout())
+                .map_or(DEFAULT_WIDTH, |(terminal_size::Width(width), _)| usize::from(width))
+                .max(NARROWEST)
+        });
+        Self {
+            json,
+            quiet,
+            width,
+            out: AutoStream::new(io::stdout(), colour),
+            err: AutoStream::new(io::stderr(), colour),
+        }
+    }
+
+    /// Whether answers are JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether remarks are wanted beside the answer.
+    pub(crate) fn talkative(&self) -> bool {
+        !self.quiet && !self.json
+    }
+
+    /// The terminal's width, or `None` when standard output is no terminal and nothing may be cut.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// Whether a question can be asked: both the keyboard and the place for the question exist.
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Whether moving bars and rewritten lines make sense on standard error.
+    pub(crate) fn can_animate(&self) -> bool {
+        self.talkative() && io::stderr().is_terminal()
+    }
+
+    /// Prints one line of the answer.
+    pub(crate) fn line(&mut self, line: impl Display) -> Outcome {
+        written(writeln!(self.out, "{line}"))
+    }
+
+    /// Prints lines of the answer.
+    pub(crate) fn lines(&mut self, lines: impl IntoIterator<Item = impl Display>) -> Outcome {
+        lines.into_iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Prints the bytes of a file in another program's format.
+    ///
+    /// A pipe gets them exactly; a terminal gets what is safe to show.
+    pub(crate) fn file(&mut self, bytes: &[u8]) -> Outcome {
+        match self.width {
+            Some(_) => self.raw(paragraph(&String::from_utf8_lossy(bytes)).as_bytes()),
+            None => self.raw(bytes),
+        }
+    }
+
+    /// Prints one JSON value of the answer, indented, keys in the order that the value has.
+    pub(crate) fn value(&mut self, value: &impl Serialize) -> Outcome {
+        self.json_line(serde_json::to_string_pretty(value))
+    }
+
+    /// Prints one JSON value on a line of its own, for streams of events.
+    pub(crate) fn record(&mut self, value: &impl Serialize) -> Outcome {
+        self.json_line(serde_json::to_string(value))
+    }
+
+    /// Prints one item of a JSON array that is too long to be held in memory.
+    pub(crate) fn item(&mut self, item: &impl Serialize, first: bool) -> Outcome {
+        let text = serde_json::to_string_pretty(item);
+        let indented = text.map(|text| text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"));
+        self.raw(if first { b"[\n" } else { b",\n" })?;
+        self.json_text(indented, "")
+    }
+
+    /// Ends a JSON array begun with [`item`](Self::item), or prints an empty one.
+    pub(crate) fn end_of_items(&mut self, empty: bool) -> Outcome {
+        self.raw(if empty { b"[]\n" } else { b"\n]\n" })
+    }
+
+    fn json_line(&mut self, text: serde_json::Result<String>) -> Outcome {
+        self.json_text(text, "\n")
+    }
+
+    fn json_text(&mut self, text: serde_json::Result<String>, end: &str) -> Outcome {
+        let text = text.map_err(|error| Failure::failed("the answer has no JSON form").because(&error))?;
+        let text = if self.width.is_some() { escape::json(&text) } else { text.as_str().into() };
+        self.raw(format!("{text}{end}").as_bytes())
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> Outcome {
+        let mut out = io::stdout().lock();
+        written(out.write_all(bytes).and_then(|()| out.flush()))
+    }
+
+    /// Says something that is not the answer, on standard error; `--quiet` and `--json` silence it.
+    pub(crate) fn remark(&mut self, line: impl Display) {
+        if self.talkative() {
+            self.complain(line);
+        }
+    }
+
+    /// Says something on standard error whatever the flags.
+    pub(crate) fn complain(&mut self, line: impl Display) {
+        // Nobody is left to tell when standard error itself is gone.
+        let _ = writeln!(self.err, "{line}");
+    }
+
+    /// Asks a yes-or-no question; anything but yes is no. `None` if nobody can be asked.
+    pub(crate) fn confirm(&mut self, question: &str) -> Outcome<Option<bool>> {
+        if !self.can_ask() {
+            return Ok(None);
+        }
+        let answer = self.ask(&format!("{question} [y/N] "))?;
+        Ok(Some(means_yes(&answer)))
+    }
+
+    /// Asks for a number from 1 to `last` and gives its place counted from 0; anything else is none.
+    pub(crate) fn pick(&mut self, question: &str, last: usize) -> Outcome<Option<usize>> {
+        if !self.can_ask() {
+            return Ok(None);
+        }
+        let number: Option<usize> = self.ask(question)?.trim().parse().ok();
+        Ok(number.filter(|number| (1..=last).contains(number)).map(|number| number - 1))
+    }
+
+    /// Shows a question and leaves the cursor behind it.
+    pub(crate) fn prompt(&mut self, question: &str) {
+        let _ = write!(self.err, "{question}").and_then(|()| self.err.flush());
+    }
+
+    fn ask(&mut self, question: &str) -> Outcome<String> {
+        self.prompt(question);
+        let answer = read_answer()?;
+        if !answer.ends_with('\n') {
+            // End of input leaves the cursor behind the question.
+            self.complain("");
+        }
+        Ok(answer)
+    }
+}
+
+/// Reads one line from standard input.
+pub(crate) fn read_answer() -> io::Result<String> {
+    let mut answer = String::new();
+    io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut answer)?;
+    Ok(answer)
+}
+
+/// Whether an answer is a yes; anything else is a no.
+pub(crate) fn means_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Reads all of standard input as UTF-8, refusing more than `most` bytes.
+pub(crate) fn read_stdin(most: u64) -> Outcome<String> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(Failure::usage(format!("standard input holds more than {most} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::failed("standard input is not UTF-8 text"))
+}
+
+/// Turns a closed pipe into a quiet end: `ties ls | head` is no error.
+fn written(result: io::Result<()>) -> Outcome {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(PIPE_CLOSED),
+        other => Ok(other?),
+    }
+}
+
+/// The width of a terminal that does not tell its own.
+const DEFAULT_WIDTH: usize = 80;
+/// Narrower terminals get lines that the terminal breaks itself.
+const NARROWEST: usize = 20;
+/// Bytes of an answer that are read before giving up on finding its end.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+/// What a shell reports for a process that SIGPIPE ended.
+const PIPE_CLOSED: i32 = 141;
