@@ -16,16 +16,20 @@ use crate::xts::{BLOCK, Xts};
 /// a block lies in one 512-byte disk sector; so a torn write stays a torn write, and redb's own
 /// checksums and recovery keep working. It hides content; it does not notice that somebody
 /// altered the disk (SCHEMA.md).
-pub struct Encrypted<B> {
-    inner: B,
+pub struct Encrypted {
+    inner: Box<dyn StorageBackend>,
     cipher: Xts,
     /// One read-modify-write at a time; redb writes whole blocks only and never takes it.
     partial: Mutex<()>,
 }
 
-impl<B: StorageBackend> Encrypted<B> {
+impl Encrypted {
     /// Puts the cipher of this key before a storage.
-    pub fn new(inner: B, key: &StorageKey) -> Self {
+    pub fn new(inner: impl StorageBackend, key: &StorageKey) -> Self {
+        Self::over(Box::new(inner), key)
+    }
+
+    pub(crate) fn over(inner: Box<dyn StorageBackend>, key: &StorageKey) -> Self {
         Self { inner, cipher: Xts::new(key), partial: Mutex::new(()) }
     }
 
@@ -64,7 +68,7 @@ impl<B: StorageBackend> Encrypted<B> {
     }
 }
 
-impl<B: StorageBackend> StorageBackend for Encrypted<B> {
+impl StorageBackend for Encrypted {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }
@@ -136,7 +140,7 @@ impl<B: StorageBackend> StorageBackend for Encrypted<B> {
     }
 }
 
-impl<B: fmt::Debug> fmt::Debug for Encrypted<B> {
+impl fmt::Debug for Encrypted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encrypted").field("inner", &self.inner).finish_non_exhaustive()
     }
@@ -168,14 +172,14 @@ mod tests {
 
     const LEN: usize = 3 * 4096;
 
-    fn storage() -> Encrypted<InMemoryBackend> {
+    fn storage() -> Encrypted {
         let key = StorageKey::from_bytes(&std::array::from_fn(|n| n as u8)).unwrap();
         let storage = Encrypted::new(InMemoryBackend::new(), &key);
         storage.set_len(LEN as u64).unwrap();
         storage
     }
 
-    fn disk(storage: &Encrypted<InMemoryBackend>) -> Vec<u8> {
+    fn disk(storage: &Encrypted) -> Vec<u8> {
         let mut bytes = vec![0; LEN];
         storage.inner.read(0, &mut bytes).unwrap();
         bytes

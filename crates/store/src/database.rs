@@ -1,19 +1,17 @@
-//! The handles on one redb file: a reader that costs nothing, a writer once something is written.
+//! The handles on one redb database: a reader that costs nothing, a writer once something is written.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::backends::FileBackend;
 use redb::{
     Builder, ConcurrencyMode, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction,
 };
 
 use crate::at_rest::Encrypted;
 use crate::crash_only::{Reading, Writing};
-use crate::{OpenError, StorageKey, StoreError, private};
+use crate::{OpenError, Snapshot, StorageKey, StoreError};
 
 /// Who may have the database open beside this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +22,10 @@ pub enum Sharing {
     Exclusive,
 }
 
-/// A database and how to reach it. Reading opens it read-only: no fsync, nothing written. The
-/// writer, whose opening and recovery cost two fsyncs, is opened by the first write.
+/// A database. Reading opens it read-only: no fsync, nothing written. The writer, whose opening
+/// and recovery cost two fsyncs, is opened by the first write.
 pub(crate) struct Database {
-    file: Option<DatabaseFile>,
+    storage: Storage,
     handles: Mutex<Handles>,
     closing: Arc<AtomicBool>,
 }
@@ -38,44 +36,44 @@ struct Handles {
     writer: Option<Arc<redb::Database>>,
 }
 
-/// A database in a file, which can be opened again.
-pub(crate) struct DatabaseFile {
+/// Where a database is and what it takes to open it.
+pub(crate) struct Storage {
+    /// Its name in errors.
     pub(crate) path: PathBuf,
     pub(crate) key: StorageKey,
     pub(crate) sharing: Sharing,
+    pub(crate) open: Box<OpenStorage>,
+}
+
+/// Opens a storage to read, or to write too.
+pub(crate) type OpenStorage = dyn Fn(Access) -> Result<Box<dyn StorageBackend>, OpenError> + Send + Sync;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
 }
 
 impl Database {
-    /// Opens a file. `check` looks at the database before anything is opened for writing.
+    /// Opens a storage. `check` looks at the database before anything is opened for writing.
     pub(crate) fn open(
-        file: DatabaseFile,
-        check: impl Fn(&ReadTransaction) -> Result<(), OpenError>,
+        storage: Storage,
+        check: impl Fn(&Snapshot) -> Result<(), OpenError>,
     ) -> Result<Self, OpenError> {
-        let path = file.path.clone();
         let closing = Arc::new(AtomicBool::new(false));
         let mut handles = Handles::default();
-        match file.reader()? {
+        match storage.reader()? {
             Some(reader) => handles.reader = Some(Arc::new(reader)),
-            None => handles.writer = Some(Arc::new(file.writer(&closing)?)),
+            None => handles.writer = Some(Arc::new(storage.writer(&closing)?)),
         }
-        let snapshot = handles.begin_read().map_err(|error| OpenError::store(&path, error))?;
-        check(&snapshot)?;
-        drop(snapshot);
-        if file.sharing == Sharing::Exclusive && handles.writer.is_none() {
+        let snapshot = handles.begin_read().map_err(|error| OpenError::store(&storage.path, error))?;
+        check(&Snapshot::new(snapshot))?;
+        if storage.sharing == Sharing::Exclusive && handles.writer.is_none() {
             // Its reader's lock would keep the writer out.
             handles.reader = None;
-            handles.writer = Some(Arc::new(file.writer(&closing)?));
+            handles.writer = Some(Arc::new(storage.writer(&closing)?));
         }
-        Ok(Self { file: Some(file), handles: Mutex::new(handles), closing })
-    }
-
-    /// Takes a database that is open for writing and cannot be opened again.
-    pub(crate) fn of(writer: redb::Database) -> Self {
-        Self {
-            file: None,
-            handles: Mutex::new(Handles { reader: None, writer: Some(Arc::new(writer)) }),
-            closing: Arc::default(),
-        }
+        Ok(Self { storage, handles: Mutex::new(handles), closing })
     }
 
     pub(crate) fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
@@ -84,13 +82,7 @@ impl Database {
 
     /// Waits for the write transactions of others, here and in other processes.
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
-        let writer = self.writer()?;
-        let mut transaction = writer.begin_write()?;
-        // Two-phase commits that record the allocator state, as the multi-process mode demands
-        // anyway: whoever opens the file after a crash need not walk it, and recovery never has to
-        // tell a torn commit from a whole one by a checksum that is not cryptographic.
-        transaction.set_quick_repair(true);
-        Ok(transaction)
+        begin_write(&*self.writer()?)
     }
 
     fn writer(&self) -> Result<Arc<redb::Database>, StoreError> {
@@ -98,11 +90,7 @@ impl Database {
         if let Some(writer) = &handles.writer {
             return Ok(Arc::clone(writer));
         }
-        let file = self
-            .file
-            .as_ref()
-            .ok_or_else(|| StoreError::Io(io::Error::other("this database cannot be opened again")))?;
-        let writer = Arc::new(file.writer(&self.closing).map_err(Box::new)?);
+        let writer = Arc::new(self.storage.writer(&self.closing).map_err(Box::new)?);
         handles.writer = Some(Arc::clone(&writer));
         // Snapshots that were taken from the reader keep it open as long as they live.
         handles.reader = None;
@@ -130,11 +118,29 @@ impl Handles {
     }
 }
 
-impl DatabaseFile {
-    /// Opens for reading, or says that a writer must recover the file first.
+impl Storage {
+    /// Makes a database in a storage of no bytes, lets `fill` write the first transaction, and
+    /// closes it.
+    pub(crate) fn initialise(
+        &self,
+        fill: impl FnOnce(WriteTransaction) -> Result<(), StoreError>,
+    ) -> Result<(), OpenError> {
+        let storage = Encrypted::over((self.open)(Access::Write)?, &self.key);
+        let failed = |error: redb::DatabaseError| OpenError::redb(&self.path, error);
+        let database = builder(ConcurrencyMode::ExclusiveWriter).create_with_backend(storage).map_err(failed)?;
+        begin_write(&database).and_then(fill).map_err(|error| OpenError::store(&self.path, error))?;
+        database.close().map_err(failed)
+    }
+
+    pub(crate) fn is_empty(&self) -> Result<bool, OpenError> {
+        let storage = (self.open)(Access::Read)?;
+        Ok(storage.len().map_err(|error| OpenError::io(&self.path, error))? == 0)
+    }
+
+    /// Opens for reading, or says that a writer must recover the database first.
     fn reader(&self) -> Result<Option<ReadOnlyDatabase>, OpenError> {
-        let storage = self.storage(OpenOptions::new().read(true))?;
-        match self.builder().open_read_only_with_backend(Reading::new(storage)) {
+        let storage = Reading::new(self.decrypted(Access::Read)?);
+        match self.builder().open_read_only_with_backend(storage) {
             Ok(reader) => Ok(Some(reader)),
             Err(redb::DatabaseError::RepairAborted) => Ok(None),
             Err(error) => Err(OpenError::redb(&self.path, error)),
@@ -142,25 +148,21 @@ impl DatabaseFile {
     }
 
     fn writer(&self, closing: &Arc<AtomicBool>) -> Result<redb::Database, OpenError> {
-        let storage = self.storage(OpenOptions::new().read(true).write(true))?;
-        self.builder()
-            .create_with_backend(Writing::new(storage, Arc::clone(closing)))
-            .map_err(|error| OpenError::redb(&self.path, error))
+        let storage = Writing::new(self.decrypted(Access::Write)?, Arc::clone(closing));
+        self.builder().create_with_backend(storage).map_err(|error| OpenError::redb(&self.path, error))
     }
 
-    /// The decrypted file, once its key is known to be right: redb is never given another one.
-    fn storage(&self, options: &OpenOptions) -> Result<Encrypted<FileBackend>, OpenError> {
-        let path = &self.path;
-        let file = match options.open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OpenError::Missing(path.clone()));
-            }
-            opened => opened.map_err(|error| OpenError::io(path, error))?,
-        };
-        private::restrict(&file, path)?;
-        let file = FileBackend::new(file).map_err(|error| OpenError::redb(path, error))?;
-        let storage = Encrypted::new(file, &self.key);
-        check_key(&storage, path)?;
+    /// The decrypted storage, once its key is known to be right: redb is never given another one.
+    /// (Left to itself it would also make a new database in a storage of no bytes.)
+    fn decrypted(&self, access: Access) -> Result<Encrypted, OpenError> {
+        let storage = Encrypted::over((self.open)(access)?, &self.key);
+        let io = |error| OpenError::io(&self.path, error);
+        if storage.len().map_err(io)? == 0 {
+            return Err(OpenError::Damaged("it is empty".into()));
+        }
+        if !storage.opens().map_err(io)? {
+            return Err(OpenError::WrongKey(self.path.clone()));
+        }
         Ok(storage)
     }
 
@@ -172,22 +174,13 @@ impl DatabaseFile {
     }
 }
 
-/// Makes a database of one's own in a storage (empty, or the storage of one made before).
-pub(crate) fn exclusive(storage: impl StorageBackend) -> Result<redb::Database, redb::DatabaseError> {
-    builder(ConcurrencyMode::ExclusiveWriter).create_with_backend(storage)
-}
-
-/// Refuses a storage that does not begin as redb's do when decrypted with this key. (Left to
-/// itself redb would make a new database in a file of no bytes.)
-pub(crate) fn check_key(storage: &Encrypted<impl StorageBackend>, path: &Path) -> Result<(), OpenError> {
-    let io = |error| OpenError::io(path, error);
-    if storage.len().map_err(io)? == 0 {
-        return Err(OpenError::Damaged("the file is empty".into()));
-    }
-    if !storage.opens().map_err(io)? {
-        return Err(OpenError::WrongKey(path.to_owned()));
-    }
-    Ok(())
+fn begin_write(database: &redb::Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write()?;
+    // Two-phase commits that record the allocator state, as the multi-process mode demands
+    // anyway: whoever opens the database after a crash need not walk it, and recovery never has to
+    // tell a torn commit from a whole one by a checksum that is not cryptographic.
+    transaction.set_quick_repair(true);
+    Ok(transaction)
 }
 
 fn builder(mode: ConcurrencyMode) -> Builder {

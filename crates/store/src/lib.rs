@@ -1,16 +1,51 @@
 //! Sealed logs and a program's tables on redb, encrypted at rest.
+//!
+//! A [`Store`] is a folder with a key file and a database that is useless without it. One
+//! [`Transaction`] takes an entry, the documents it changes and their rows together: all of it is
+//! there after a crash, or nothing. Several processes can have a store open at once; each reads
+//! [`Snapshot`]s while one of them writes.
+//!
+//! The store verifies no entry and understands no document; a damaged file is an error, not a
+//! panic. Encryption hides content and does not notice alteration.
+//!
+//! Start from [`Store`], [`Read`] and [`StoredLog`]. SCHEMA.md (below) fixes every byte.
+//!
+//! ```
+//! use ties_store::{Read, Store, Table};
+//!
+//! let store = Store::in_memory()?;
+//! let mut transaction = store.write()?;
+//! transaction.put_document(&[7; 16], b"a document")?;
+//! transaction.put_rows(&[7; 16], &[(b"name/ada".to_vec(), vec![7; 16])])?;
+//! transaction.commit()?;
+//!
+//! let snapshot = store.read()?;
+//! assert_eq!(snapshot.document(&[7; 16])?.as_deref(), Some(&b"a document"[..]));
+//! assert_eq!(snapshot.pairs(Table::ROWS, b"name/")?.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![doc = include_str!("../SCHEMA.md")]
 
 mod at_rest;
 mod crash_only;
 mod database;
 mod error;
 mod key_file;
+mod memory;
 mod private;
+mod snapshot;
 mod store;
+mod stored_log;
+mod tables;
+mod transaction;
 mod xts;
 
 pub use at_rest::Encrypted;
 pub use database::Sharing;
 pub use error::{OpenError, StoreError};
 pub use key_file::StorageKey;
+pub use snapshot::Snapshot;
 pub use store::Store;
+pub use stored_log::StoredLog;
+pub use tables::{Pair, Read, Table};
+pub use transaction::Transaction;

@@ -1,14 +1,16 @@
 //! Making and opening a database: a folder with a key and the file it opens.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
 
-use redb::backends::InMemoryBackend;
-use redb::{ReadTransaction, StorageBackend, TableDefinition, TableError};
+use redb::StorageBackend;
+use redb::backends::FileBackend;
 
-use crate::at_rest::Encrypted;
-use crate::database::{self, Database, DatabaseFile, check_key};
-use crate::{OpenError, Sharing, StorageKey, StoreError, private};
+use crate::database::{Access, Database, Storage};
+use crate::memory::Memory;
+use crate::tables::{self, Read, Table};
+use crate::{OpenError, Sharing, Snapshot, StorageKey, StoreError, Transaction, private};
 
 /// A database: sealed logs and the tables that programs keep beside them.
 ///
@@ -24,20 +26,21 @@ impl Store {
     /// # Errors
     /// [`OpenError::Exists`] if there is one.
     pub fn create(folder: &Path, sharing: Sharing) -> Result<Self, OpenError> {
-        let io = |error| OpenError::io(folder, error);
-        private::folder(folder).map_err(io)?;
+        let failed = |error| OpenError::io(folder, error);
+        private::folder(folder).map_err(failed)?;
         {
-            let _alone = private::lock_folder(folder).map_err(io)?;
+            let _alone = private::lock_folder(folder).map_err(failed)?;
             if Self::exists(folder) {
                 return Err(OpenError::Exists(folder.to_owned()));
             }
             let key = StorageKey::load_or_create(&folder.join(KEY))?;
             // Made under another name, so that what is called the database is always whole.
-            let (new, path) = (folder.join(NEW), folder.join(DATABASE));
+            let new = folder.join(NEW);
             let _ = fs::remove_file(&new);
-            make_file(&new, &key)?;
-            fs::rename(&new, &path).map_err(io)?;
-            private::sync_folder(folder).map_err(io)?;
+            private::create_new(&new).map_err(failed)?;
+            file(new.clone(), key, Sharing::Exclusive).initialise(name_format)?;
+            fs::rename(&new, folder.join(DATABASE)).map_err(failed)?;
+            private::sync_folder(folder).map_err(failed)?;
         }
         Self::open(folder, sharing)
     }
@@ -51,9 +54,8 @@ impl Store {
         if !Self::exists(folder) {
             return Err(OpenError::Missing(folder.to_owned()));
         }
-        let file = DatabaseFile { path: folder.join(DATABASE), key: StorageKey::load(&folder.join(KEY))?, sharing };
-        let database = Database::open(file, |snapshot| check_format(snapshot, folder))?;
-        Ok(Self { database })
+        let key = StorageKey::load(&folder.join(KEY))?;
+        Self::open_storage(file(folder.join(DATABASE), key, sharing))
     }
 
     /// Opens the database in a folder, or makes one.
@@ -71,32 +73,28 @@ impl Store {
         }
     }
 
-    /// Tells whether a folder holds a database.
-    #[must_use]
-    pub fn exists(folder: &Path) -> bool {
-        folder.join(DATABASE).exists()
-    }
-
     /// Opens the database in a storage of one's own, or makes one if it is empty: for simulations
-    /// that crash, and for programs that keep their bytes elsewhere. The storage needs no locks.
+    /// that crash, and for programs that keep their bytes elsewhere. `open` gives a new handle on
+    /// the storage each time; with [`Sharing::Processes`] it needs byte-range locks.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn with_backend(backend: impl StorageBackend, key: &StorageKey) -> Result<Self, OpenError> {
-        let path = Path::new("the storage");
-        let storage = Encrypted::new(backend, key);
-        let empty = storage.len().map_err(|error| OpenError::io(path, error))? == 0;
-        if !empty {
-            check_key(&storage, path)?;
+    pub fn with_storage<B: StorageBackend>(
+        open: impl Fn() -> io::Result<B> + Send + Sync + 'static,
+        sharing: Sharing,
+        key: StorageKey,
+    ) -> Result<Self, OpenError> {
+        let path = PathBuf::from("the storage");
+        let name = path.clone();
+        let open = move |_| match open() {
+            Ok(storage) => Ok(Box::new(storage) as Box<dyn StorageBackend>),
+            Err(error) => Err(OpenError::io(&name, error)),
+        };
+        let storage = Storage { path, key, sharing, open: Box::new(open) };
+        if storage.is_empty()? {
+            storage.initialise(name_format)?;
         }
-        let redb = database::exclusive(storage).map_err(|error| OpenError::redb(path, error))?;
-        let database = Database::of(redb);
-        if empty {
-            initialise(&database).map_err(|error| OpenError::store(path, error))?;
-        }
-        let snapshot = database.begin_read().map_err(|error| OpenError::store(path, error))?;
-        check_format(&snapshot, path)?;
-        Ok(Self { database })
+        Self::open_storage(storage)
     }
 
     /// Makes a database that ends with the process, for tests.
@@ -104,8 +102,36 @@ impl Store {
     /// # Errors
     /// If the operating system gives no random bytes for a key.
     pub fn in_memory() -> Result<Self, OpenError> {
-        let key = StorageKey::generate().map_err(|error| OpenError::io(Path::new("the storage"), error))?;
-        Self::with_backend(InMemoryBackend::new(), &key)
+        let key = StorageKey::generate().map_err(|error| OpenError::io(Path::new("the key"), error))?;
+        let memory = Memory::default();
+        Self::with_storage(move || Ok(memory.clone()), Sharing::Exclusive, key)
+    }
+
+    /// Begins to read the state that was committed last, here or by another process.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn read(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::new(self.database.begin_read()?))
+    }
+
+    /// Begins to write, after the transactions of others, here and in other processes, have ended.
+    ///
+    /// # Errors
+    /// If the database cannot be read or opened for writing.
+    pub fn write(&self) -> Result<Transaction, StoreError> {
+        Ok(Transaction::new(self.database.begin_write()?))
+    }
+
+    /// Tells whether a folder holds a database.
+    #[must_use]
+    pub fn exists(folder: &Path) -> bool {
+        folder.join(DATABASE).exists()
+    }
+
+    fn open_storage(storage: Storage) -> Result<Self, OpenError> {
+        let path = storage.path.clone();
+        Ok(Self { database: Database::open(storage, |snapshot| check_format(snapshot, &path))? })
     }
 }
 
@@ -115,37 +141,35 @@ impl std::fmt::Debug for Store {
     }
 }
 
-fn make_file(path: &Path, key: &StorageKey) -> Result<(), OpenError> {
-    let file = private::create_new(path).map_err(|error| OpenError::io(path, error))?;
-    let file = redb::backends::FileBackend::new(file).map_err(|error| OpenError::redb(path, error))?;
-    let redb = database::exclusive(Encrypted::new(file, key)).map_err(|error| OpenError::redb(path, error))?;
-    initialise(&Database::of(redb)).map_err(|error| OpenError::store(path, error))
+fn file(path: PathBuf, key: StorageKey, sharing: Sharing) -> Storage {
+    let opened = path.clone();
+    Storage { path, key, sharing, open: Box::new(move |access| open_file(&opened, access)) }
 }
 
-fn initialise(database: &Database) -> Result<(), StoreError> {
-    let transaction = database.begin_write()?;
-    transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
-    transaction.commit()?;
-    Ok(())
+fn open_file(path: &Path, access: Access) -> Result<Box<dyn StorageBackend>, OpenError> {
+    let file = match OpenOptions::new().read(true).write(access == Access::Write).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing(path.to_owned())),
+        opened => opened.map_err(|error| OpenError::io(path, error))?,
+    };
+    private::restrict(&file, path)?;
+    Ok(Box::new(FileBackend::new(file).map_err(|error| OpenError::redb(path, error))?))
 }
 
-fn check_format(snapshot: &ReadTransaction, path: &Path) -> Result<(), OpenError> {
-    match read_meta(snapshot, FORMAT_KEY).map_err(|error| OpenError::store(path, error))? {
+fn name_format(transaction: redb::WriteTransaction) -> Result<(), StoreError> {
+    let mut transaction = Transaction::new(transaction);
+    transaction.put(Table::META, tables::FORMAT, &FORMAT.to_le_bytes())?;
+    transaction.commit()
+}
+
+fn check_format(snapshot: &Snapshot, path: &Path) -> Result<(), OpenError> {
+    let format = snapshot.get(Table::META, tables::FORMAT).and_then(tables::number);
+    match format.map_err(|error| OpenError::store(path, error))? {
         FORMAT => Ok(()),
         0 => Err(OpenError::Damaged("it names no format".into())),
         found => Err(OpenError::Newer { found, known: FORMAT }),
     }
 }
 
-fn read_meta(snapshot: &ReadTransaction, key: &str) -> Result<u64, StoreError> {
-    match snapshot.open_table(META) {
-        Err(TableError::TableDoesNotExist(_)) => Ok(0),
-        table => Ok(table?.get(key)?.map_or(0, |value| value.value())),
-    }
-}
-
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const FORMAT_KEY: &str = "format";
 /// The format that this version reads and writes (SCHEMA.md).
 const FORMAT: u64 = 1;
 

@@ -1,0 +1,89 @@
+//! Reading one state of the database, whatever is written meanwhile.
+
+use std::ops::{Bound, ControlFlow};
+
+use redb::{OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
+
+use crate::tables::{Bytes, Pair, Read, Table, end_of};
+use crate::{StoreError, StoredLog};
+
+/// One state of the database, for as long as it is held.
+///
+/// Pages that it needs are not reused while it lives, in any process; hold it briefly.
+pub struct Snapshot(ReadTransaction);
+
+impl Snapshot {
+    pub(crate) fn new(transaction: ReadTransaction) -> Self {
+        Self(transaction)
+    }
+
+    /// The logs of one space (a device has one: 0) or of one mailbox, to read.
+    pub fn log(&self, space: u32) -> StoredLog<'_> {
+        StoredLog::reading(self, space)
+    }
+
+    /// The pairs whose keys begin with `prefix`, in the order of their keys, one at a time.
+    ///
+    /// # Errors
+    /// If the database cannot be read, now or at the next pair.
+    pub fn iter(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Result<impl Iterator<Item = Result<Pair, StoreError>> + use<>, StoreError> {
+        self.range(table, (Bound::Included(prefix), end_of(prefix).as_ref().map(Vec::as_slice)))
+    }
+
+    /// The pairs of a range, in the order of their keys, one at a time.
+    ///
+    /// # Errors
+    /// If the database cannot be read, now or at the next pair.
+    pub fn range(
+        &self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> Result<impl Iterator<Item = Result<Pair, StoreError>> + use<>, StoreError> {
+        let pairs: Option<OwnedRange<&[u8], &[u8]>> =
+            self.table(table)?.map(|table| table.range_owned::<&[u8]>(range)).transpose()?;
+        Ok(pairs.into_iter().flatten().map(|pair| {
+            let (key, value) = pair?;
+            Ok((key.value().to_vec(), value.value().to_vec()))
+        }))
+    }
+
+    /// A table; one that nothing was ever written to does not exist.
+    fn table(&self, table: Table) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, StoreError> {
+        match self.0.open_table(table.definition()) {
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            table => Ok(Some(table?)),
+        }
+    }
+}
+
+impl Read for Snapshot {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.table(table)?.map_or(Ok(None), |table| table.copy(key))
+    }
+
+    fn visit(
+        &self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        visitor: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let Some(table) = self.table(table)? else { return Ok(()) };
+        for pair in ReadableTable::range::<&[u8]>(&table, range)? {
+            let (key, value) = pair?;
+            if visitor(key.value(), value.value()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Snapshot(..)")
+    }
+}
