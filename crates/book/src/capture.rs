@@ -70,10 +70,12 @@ impl Sketch {
             self.handle = Some(handle.to_owned());
         } else if points::url(word).is_some() {
             self.urls.push(word.to_owned());
-        } else if points::mail(word).is_some() {
-            self.mails.push(word.strip_prefix("mailto:").unwrap_or(word).to_owned());
+        } else if let Some(address) = word.strip_prefix("mailto:") {
+            self.mails.push(address.to_owned());
         } else if let Some((key, value)) = key_and_value(word) {
             self.named(key, value, now)?;
+        } else if points::mail(word).is_some() {
+            self.mails.push(word.to_owned());
         } else {
             return Ok(false);
         }
@@ -165,12 +167,12 @@ mod tests {
     #[test]
     fn how_we_met_is_recognised() {
         let sketch =
-            sketch(&["Ada", "Lovelace", "@ada", "on:yesterday", "via:grace", "how:at the pub", "https://ada.example"]);
+            sketch(&["Ada", "Lovelace", "@ada", "on:yesterday", "via:@grace", "how:at the pub", "https://ada.example"]);
         let sketch = sketch.unwrap();
         assert_eq!(sketch.name, "Ada Lovelace");
         assert_eq!(sketch.handle.as_deref(), Some("ada"));
         assert_eq!(sketch.met_on.as_deref(), Some("2026-11-21"));
-        assert_eq!(sketch.met_through.as_deref(), Some("grace"));
+        assert_eq!(sketch.met_through.as_deref(), Some("@grace"));
         assert_eq!(sketch.how_met.as_deref(), Some("at the pub"));
         assert_eq!(sketch.urls, ["https://ada.example"]);
     }

@@ -5,11 +5,15 @@
 pub mod api;
 
 mod capture;
+mod desk;
+mod edit_text;
 mod fold;
 mod front_matter;
 mod handle;
 mod id;
 mod list;
+mod notes;
+mod people;
 mod person_form;
 mod points;
 mod projection;

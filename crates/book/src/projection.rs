@@ -123,20 +123,25 @@ fn more(person: &Person) -> Vec<String> {
 pub(crate) fn note_entry(note: &Note) -> NoteEntry {
     let people = note.refs.iter().filter(|one| one.kind == "person").filter_map(|one| one.id.parse().ok());
     NoteEntry {
-        kind: match note.kind {
-            ModelKind::Fact => NoteKind::Fact,
-            ModelKind::Topic => NoteKind::Topic,
-            ModelKind::GiftIdea => NoteKind::GiftIdea,
-            ModelKind::Question => NoteKind::Question,
-            ModelKind::Note | ModelKind::Unknown(_) => NoteKind::Note,
-        },
+        kind: note_kind(&note.kind),
         body: note.body.clone(),
         people: people.collect(),
         at: [&note.at, &note.created.at].into_iter().find_map(|at| milliseconds(at)),
     }
 }
 
-/// The word that documents have for a kind of note.
+/// The kind of a note as faces see it; one of a later version is a plain note to them.
+pub(crate) fn note_kind(kind: &ModelKind) -> NoteKind {
+    match kind {
+        ModelKind::Fact => NoteKind::Fact,
+        ModelKind::Topic => NoteKind::Topic,
+        ModelKind::GiftIdea => NoteKind::GiftIdea,
+        ModelKind::Question => NoteKind::Question,
+        ModelKind::Note | ModelKind::Unknown(_) => NoteKind::Note,
+    }
+}
+
+/// The kind of a note as documents have it.
 pub(crate) fn model_kind(kind: NoteKind) -> ModelKind {
     match kind {
         NoteKind::Note => ModelKind::Note,

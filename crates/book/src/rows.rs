@@ -9,6 +9,7 @@
 //! | `a` person time id             |                 | the notes about a person, oldest first  |
 //! | index letter, text, zero, id   |                 | looking up; see [`Index`]               |
 
+use automerge::Automerge;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{BookError, ErrorKind, NoteKind};
@@ -21,6 +22,9 @@ pub(crate) trait Rows {
 
     /// The rows whose keys begin so, in the order of their keys.
     fn scan(&self, prefix: &[u8]) -> Result<Scan<'_>, BookError>;
+
+    /// The document of a record; nothing if it was deleted or never was.
+    fn document(&self, id: Id) -> Result<Option<Automerge>, BookError>;
 }
 
 /// Rows as they are read: key and value.
@@ -189,6 +193,10 @@ pub(crate) mod testing {
             let prefix = prefix.to_vec();
             let rows = self.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix));
             Ok(Box::new(rows.map(|(key, value)| Ok((key.clone(), value.clone())))))
+        }
+
+        fn document(&self, _: Id) -> Result<Option<Automerge>, BookError> {
+            Ok(None)
         }
     }
 }
