@@ -188,14 +188,15 @@ fn heads(root: EntryName, entries: &[MembershipEntry]) -> Vec<EntryName> {
     all.into_iter().filter(|name| !covered.contains(name)).collect()
 }
 
-/// The strict causal past of every entry whose ancestry is complete; the others count once theirs is.
+/// The strict causal past of every entry whose ancestry is complete; the others count once theirs is. The first
+/// epoch's rotation has no parents: its id is part of what the genesis entry is sealed with.
 fn pasts(root: EntryName, entries: &[MembershipEntry]) -> BTreeMap<EntryName, BTreeSet<EntryName>> {
     let mut past = BTreeMap::from([(root, BTreeSet::new())]);
     loop {
         let before = past.len();
         for entry in entries {
             let parents = entry.act.parents();
-            if past.contains_key(&entry.name) || parents.is_empty() || !parents.iter().all(|p| past.contains_key(p)) {
+            if past.contains_key(&entry.name) || !parents.iter().all(|parent| past.contains_key(parent)) {
                 continue;
             }
             let mut mine: BTreeSet<EntryName> = parents.iter().copied().collect();
