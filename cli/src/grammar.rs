@@ -23,19 +23,19 @@ use crate::terminal::Shell;
 )]
 pub(crate) struct Grammar {
     /// Folder that holds this device's data (default: $TIES_HOME, else the platform's data folder).
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     pub(crate) home: Option<PathBuf>,
 
     /// Print answers and errors as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
 
     /// Print nothing but the answer.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     quiet: bool,
 
     /// When to use colours.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = EVERYWHERE)]
     color: Color,
 
     #[command(subcommand)]
@@ -93,19 +93,22 @@ impl ScreenOptions {
     }
 }
 
-/// A mistake in the command line as a failure like any other, for `--json`.
+/// A mistake in the command line as a failure like any other.
 pub(crate) fn failure(error: &clap::Error) -> Failure {
     let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default();
-    let message = message.strip_prefix("error: ").unwrap_or(message);
-    let failure = Failure::new(Kind::Usage, message);
-    let suggestion =
-        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg].iter().find_map(|&kind| error.get(kind));
-    match suggestion {
-        Some(ContextValue::String(one)) => failure.hint(format!("did you mean `{one}`?")),
-        Some(ContextValue::Strings(some)) if !some.is_empty() => {
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let message = lines.join(" ");
+    let failure = Failure::new(Kind::Usage, message.strip_prefix("error: ").unwrap_or(&message));
+    let suggestion = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
+        .iter()
+        .find_map(|&kind| error.get(kind));
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    match (suggestion, usage) {
+        (Some(ContextValue::String(one)), _) => failure.hint(format!("did you mean `{one}`?")),
+        (Some(ContextValue::Strings(some)), _) if !some.is_empty() => {
             failure.hint(format!("did you mean `{}`?", some.join("` or `")))
         }
+        (_, Some(usage)) => failure.hint(format!("usage: {usage}")),
         _ => failure.hint("`ties help COMMAND` shows how it is used"),
     }
 }
@@ -114,6 +117,9 @@ pub(crate) fn failure(error: &clap::Error) -> Failure {
 pub(crate) fn is_dash(word: &OsStr) -> bool {
     word == "-"
 }
+
+/// The heading of the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
 
 #[cfg(test)]
 mod tests {
@@ -158,6 +164,16 @@ mod tests {
             assert!(Grammar::try_parse_from(words(line)).is_ok(), "{line}");
         }
         assert!(Grammar::try_parse_from(words("ties e ada")).is_err(), "edit or export");
+    }
+
+    #[test]
+    fn a_mistake_says_what_is_wrong_and_what_to_do() {
+        let mistake = |line: &str| failure(&Grammar::try_parse_from(words(line)).expect_err(line));
+        let missing = mistake("ties rm");
+        assert_eq!(missing.message, "the following required arguments were not provided: <WHO>...");
+        assert_eq!(missing.hint.as_deref(), Some("usage: ties rm <WHO>..."));
+        assert_eq!(mistake("ties ex --to vfc").hint.as_deref(), Some("did you mean `vcf`?"));
+        assert_eq!(mistake("ties lss").hint.as_deref(), Some("did you mean `ls`?"));
     }
 
     #[test]

@@ -35,10 +35,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
     let options = ScreenOptions::glimpse(&words);
     let mut shell = options.shell();
-    let result = parse(&words, &options).and_then(|grammar| execute(grammar, &mut shell));
+    let result = parse(&words).and_then(|grammar| execute(grammar, &mut shell));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Shown(code)) => ExitCode::from(code),
+        Ok(()) | Err(Stop::Shown) => ExitCode::SUCCESS,
         Err(Stop::Failed(failure)) => {
             report(&failure, &mut shell);
             ExitCode::from(failure.kind.exit_code())
@@ -49,19 +48,19 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Why there is nothing more to do.
 enum Stop {
     /// Everything was said, such as the help text.
-    Shown(u8),
+    Shown,
     /// It did not work.
     Failed(Failure),
 }
 
-fn parse(words: &[OsString], options: &ScreenOptions) -> Result<Grammar, Stop> {
+fn parse(words: &[OsString]) -> Result<Grammar, Stop> {
     Grammar::try_parse_from(words).map_err(|error| {
-        if error.use_stderr() && options.json {
+        if error.use_stderr() {
             return Stop::Failed(grammar::failure(&error));
         }
         // Nobody is left to tell when the stream itself is gone.
         let _ = error.print();
-        Stop::Shown(if error.use_stderr() { errors::Kind::Usage.exit_code() } else { 0 })
+        Stop::Shown
     })
 }
 

@@ -1,0 +1,160 @@
+//! Two devices and a relay as processes, driven as a script would.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+
+use support::{Device, finish};
+
+/// A relay's process, ended with the test.
+struct Relay {
+    child: Child,
+    url: String,
+}
+
+impl Relay {
+    fn start(device: &Device) -> Self {
+        let data = device.path("relay").display().to_string();
+        let mut child = device
+            .command(["relay", "serve", "--listen", "127.0.0.1:0", "--data", &data, "--open"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a started relay");
+        let line = first_line(&mut child);
+        let url = line.strip_prefix("ready ").expect("a relay that is ready").to_owned();
+        Self { child, url }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of(child: &mut Child) -> BufReader<ChildStdout> {
+    BufReader::new(child.stdout.take().expect("a piped output"))
+}
+
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    lines_of(child).read_line(&mut line).expect("a line");
+    line.trim_end().to_owned()
+}
+
+#[test]
+fn a_second_device_joins_by_ticket_and_both_have_the_same() {
+    let laptop = Device::started();
+    let phone = Device::empty();
+    let relay = Relay::start(&laptop);
+    laptop.run(["new", "Grace Hopper", "grace@navy.example"]).ok();
+    laptop.run(["relay", "add", &relay.url]).ok();
+    let mut host = laptop
+        .command(["device", "add", "--ticket", "--yes"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = lines_of(&mut host);
+    let mut ticket = String::new();
+    lines.read_line(&mut ticket).unwrap();
+    assert!(!ticket.trim().is_empty() && !ticket.trim().contains(' '), "the ticket has a line of its own");
+    let joined = phone.run_with(["device", "join", "-", "--name", "phone"], &ticket).ok();
+    assert!(joined.out.contains("phone"), "{}", joined.out);
+    let host = finish(host, "").ok();
+    assert!(host.err.contains("phone"), "{}", host.err);
+    phone.run(["note", "grace", "from the phone"]).ok();
+    phone.run(["sync"]).ok();
+    let synced = laptop.run(["sync"]).ok();
+    assert!(synced.out.contains("up to date"), "{}", synced.out);
+    let export = |device: &Device| device.run(["export", "--to", "json"]).ok().out;
+    assert_eq!(export(&laptop), export(&phone));
+    assert!(laptop.run(["show", "grace"]).ok().out.contains("from the phone"));
+    assert_eq!(laptop.json(["device", "list"])["devices"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_relay_that_is_gone_fails_the_sync_and_loses_nothing() {
+    let laptop = Device::started();
+    let relay = Relay::start(&laptop);
+    laptop.run(["relay", "add", &relay.url]).ok();
+    laptop.run(["sync"]).ok();
+    drop(relay);
+    laptop.run(["new", "Ada"]).ok();
+    let ran = laptop.run(["sync"]).code(1);
+    assert!(ran.out.contains("failed"), "{}", ran.out);
+    laptop.run(["show", "ada"]).ok();
+}
+
+#[test]
+#[cfg(unix)]
+fn watching_ends_well_when_it_is_asked_to_stop() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let laptop = Device::started();
+    let relay = Relay::start(&laptop);
+    laptop.run(["relay", "add", &relay.url]).ok();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut child = laptop
+            .command(["sync", "--watch"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        assert!(first_line(&mut child).contains("connected"));
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        finish(child, "").ok();
+    }
+}
+
+#[test]
+fn the_demo_proves_what_it_says() {
+    let device = Device::empty();
+    let scratch = device.path("tmp");
+    std::fs::create_dir(&scratch).unwrap();
+    let child = device
+        .command(["demo", "--people", "40", "--json"])
+        .env("TMPDIR", &scratch)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let report = finish(child, "").ok().json();
+    assert_eq!(report["ok"], true);
+    assert!(report["proved"].as_array().unwrap().len() >= 5, "{report}");
+    assert!(support::names(&scratch).is_empty(), "nothing is left");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let device = Device::empty();
+    let scratch = device.path("tmp");
+    std::fs::create_dir(&scratch).unwrap();
+    let mut child = device
+        .command(["demo", "--people", "200"])
+        .env("TMPDIR", &scratch)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = lines_of(&mut child);
+    let mut line = String::new();
+    while !line.contains("relay serve") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "the demo ended early");
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    finish(child, "").code(130);
+    assert!(support::names(&scratch).is_empty(), "nothing is left");
+}

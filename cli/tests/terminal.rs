@@ -1,0 +1,155 @@
+//! What a user at a terminal sees and is asked.
+#![cfg(unix)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use support::pty::Terminal;
+use support::{Device, names};
+
+fn at_terminal(device: &Device, words: &[&str]) -> Terminal {
+    Terminal::start(device.command(words))
+}
+
+/// A shell script that stands in for an editor.
+fn editor(device: &Device, script: &str) -> String {
+    let path = device.file("editor.sh", &format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("an executable script");
+    path.display().to_string()
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_they_are_unwanted() {
+    let device = Device::empty();
+    let (code, screen) = at_terminal(&device, &[]).finish();
+    assert!(code == 0 && screen.contains("\u{1b}["), "{screen:?}");
+    let (_, screen) = at_terminal(&device, &["--color", "never"]).finish();
+    assert!(!screen.contains('\u{1b}'), "{screen:?}");
+    let mut command = device.command([""; 0]);
+    command.env("NO_COLOR", "1");
+    let (_, screen) = Terminal::start(command).finish();
+    assert!(!screen.contains('\u{1b}'), "{screen:?}");
+}
+
+#[test]
+fn lines_are_cut_to_the_terminal_and_nowhere_else() {
+    let device = Device::started();
+    let name = "Wolfeschlegelsteinhausenbergerdorff ".repeat(4);
+    device.run(["new", name.trim(), "org:Gesellschaft für sehr lange Namen"]).ok();
+    let (_, screen) = at_terminal(&device, &["ls", "--color", "never"]).finish();
+    assert!(screen.contains('…'), "{screen}");
+    assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+    assert!(!device.run(["ls"]).ok().out.contains('…'));
+}
+
+#[test]
+fn a_deletion_is_asked_about_and_only_a_yes_is_a_yes() {
+    let device = Device::started();
+    device.run(["new", "Bob"]).ok();
+    let mut terminal = at_terminal(&device, &["rm", "bob"]);
+    terminal.expect("Delete Bob (@bob)? [y/N] ");
+    terminal.type_in("\n");
+    assert_eq!(terminal.finish().0, 1);
+    let mut terminal = at_terminal(&device, &["rm", "bob"]);
+    terminal.expect("[y/N] ");
+    terminal.type_in("y\n");
+    terminal.expect("Deleted");
+    assert_eq!(terminal.finish().0, 0);
+    device.run(["show", "bob"]).code(3);
+}
+
+#[test]
+fn an_ambiguous_name_is_chosen_from_a_list() {
+    let device = Device::started();
+    device.run(["new", "Ada Lovelace"]).ok();
+    device.run(["new", "Ada Yonath"]).ok();
+    let mut terminal = at_terminal(&device, &["note", "Ada", "hello"]);
+    terminal.expect("Which one? [1-2");
+    terminal.type_in("2\n");
+    terminal.expect("about");
+    assert_eq!(terminal.finish().0, 0);
+    let mut terminal = at_terminal(&device, &["show", "Ada"]);
+    terminal.expect("Which one?");
+    terminal.type_in("\n");
+    assert_eq!(terminal.finish().0, 4);
+}
+
+#[test]
+fn a_note_is_written_in_the_editor_in_a_private_file_that_goes_away() {
+    let device = Device::started();
+    device.run(["new", "Ada"]).ok();
+    let runtime = device.path("run");
+    std::fs::create_dir(&runtime).unwrap();
+    let modes = device.path("modes");
+    let script = format!(
+        "stat -c %a \"$1\" > {0}\nstat -c %a \"$(dirname \"$1\")\" >> {0}\necho 'from the editor' >> \"$1\"",
+        modes.display()
+    );
+    let mut command = device.command(["note", "ada"]);
+    command.env("EDITOR", editor(&device, &script)).env("XDG_RUNTIME_DIR", &runtime);
+    let (code, screen) = Terminal::start(command).finish();
+    assert_eq!(code, 0, "{screen}");
+    assert!(device.run(["show", "ada"]).ok().out.contains("from the editor"));
+    assert_eq!(std::fs::read_to_string(modes).unwrap(), "600\n700\n");
+    assert!(names(&runtime).is_empty());
+}
+
+#[test]
+fn an_editor_survives_ctrl_c_and_its_text_is_kept() {
+    let device = Device::started();
+    device.run(["new", "Ada"]).ok();
+    let script = "echo READY\nsleep 1\necho 'still here' >> \"$1\"";
+    let mut command = device.command(["note", "ada"]);
+    command.env("EDITOR", editor(&device, script));
+    let mut terminal = Terminal::start(command);
+    terminal.expect("READY");
+    terminal.interrupt();
+    assert_eq!(terminal.finish().0, 0);
+    assert!(device.run(["show", "ada"]).ok().out.contains("still here"));
+}
+
+#[test]
+fn a_mistake_reopens_the_editor_with_the_message_on_top() {
+    let device = Device::started();
+    device.run(["new", "Ada Lovelace"]).ok();
+    // The first visit breaks the text, the second keeps a copy of what it saw and mends it.
+    let copy = device.path("seen");
+    let script = format!(
+        "if grep -q '^#> Error' \"$1\"; then cp \"$1\" {0}; sed -i 's/^name = .*/name = \"Ada King\"/' \"$1\"\n\
+         else sed -i 's/^name = .*/name = broken/' \"$1\"; fi",
+        copy.display()
+    );
+    let mut command = device.command(["edit", "ada"]);
+    command.env("VISUAL", editor(&device, &script));
+    let (code, screen) = Terminal::start(command).finish();
+    assert_eq!(code, 0, "{screen}");
+    assert!(std::fs::read_to_string(copy).unwrap().contains("name = broken"));
+    assert!(device.run(["show", "ada"]).ok().out.contains("Ada King"));
+}
+
+#[test]
+fn a_mistake_left_as_it_is_gives_up_and_changes_nothing() {
+    let device = Device::started();
+    device.run(["new", "Ada Lovelace"]).ok();
+    let mut command = device.command(["edit", "ada"]);
+    command.env("EDITOR", "sed -i s/Lovelace/King/;s/^handle.*/nonsense/");
+    let script = editor(&device, "sed -i -e 's/Lovelace/King/' -e 's/^handle.*/nonsense/' \"$1\"");
+    command.env("EDITOR", script);
+    let (code, screen) = Terminal::start(command).finish();
+    assert_eq!(code, 2, "{screen}");
+    assert!(device.run(["show", "ada"]).ok().out.contains("Ada Lovelace"));
+}
+
+#[test]
+fn a_failing_or_absent_editor_is_an_error_with_a_hint() {
+    let device = Device::started();
+    device.run(["new", "Ada"]).ok();
+    for missing in ["false", "/no/such/editor"] {
+        let mut command = device.command(["edit", "ada"]);
+        command.env("EDITOR", missing);
+        let (code, screen) = Terminal::start(command).finish();
+        assert_eq!(code, 1, "{screen}");
+        assert!(screen.contains("EDITOR"), "{screen}");
+    }
+}
