@@ -1,0 +1,299 @@
+//! Taking in entries: opening, judging, parking, applying.
+
+use ties_sealed_log::{
+    Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, OpenError, OpenLog, Payload, Roads,
+    Sealed, Tip, WrapContext, actor,
+};
+use ties_store::{Read, Table, Transaction};
+
+use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied};
+use crate::document::{DocumentId, Projection, check_change};
+use crate::documents::Documents;
+use crate::records::{
+    ACCESS, BAD, CLAIMS, ClaimRecord, Fault, MEMBERSHIP, MembershipRecord, OPENINGS, PSEUDONYMS, ROADS, RoadRecord,
+    Waiting, mailbox_key, parse_place, place_key, put_record,
+};
+use crate::roster::Roster;
+use crate::secrets::device_keys;
+
+/// What one batch of entries did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Absorbed {
+    pub(crate) applied: usize,
+    pub(crate) bad: usize,
+}
+
+/// Takes in entries that were just appended to the log, and whatever they release from waiting.
+pub(crate) fn absorb(
+    transaction: &mut Transaction,
+    projection: &dyn Projection,
+    entries: Vec<Entry>,
+) -> Result<Absorbed, Fault> {
+    let mut batch = Batch {
+        keys: keyring(transaction)?,
+        roster: Roster::load(transaction)?,
+        documents: Documents::default(),
+        done: Absorbed::default(),
+        transaction,
+    };
+    let mut progress = false;
+    for entry in &entries {
+        progress |= batch.take(entry)?;
+    }
+    while progress {
+        progress = batch.retry()?;
+    }
+    batch.documents.flush(batch.transaction, projection)?;
+    Ok(batch.done)
+}
+
+enum Verdict {
+    Apply(Payload),
+    /// A kind that is not known here: kept, forwarded, counted, and no obstacle to what follows.
+    Unknown,
+    Wait(Waiting),
+    Bad(String),
+}
+
+struct Batch<'t> {
+    transaction: &'t mut Transaction,
+    keys: Keyring,
+    roster: Roster,
+    documents: Documents,
+    done: Absorbed,
+}
+
+impl Batch<'_> {
+    /// Judges one entry; `true` if that may release others.
+    fn take(&mut self, entry: &Entry) -> Result<bool, Fault> {
+        let key = place_key(&entry.log(), Tip { seq: entry.seq(), name: entry.name() });
+        let verdict = match self.judge(entry)? {
+            Verdict::Apply(payload) => self.apply(entry, payload)?,
+            other => other,
+        };
+        match verdict {
+            Verdict::Wait(reason) => {
+                put_record(self.transaction, Table::PARKED, &key, &reason)?;
+                return Ok(false);
+            }
+            Verdict::Bad(reason) => {
+                self.transaction.put(BAD, &key, reason.as_bytes())?;
+                self.done.bad += 1;
+            }
+            Verdict::Apply(_) | Verdict::Unknown => {
+                mark_applied(self.transaction, entry)?;
+                self.done.applied += 1;
+            }
+        }
+        self.transaction.remove(Table::PARKED, &key)?;
+        Ok(true)
+    }
+
+    /// Tries again what waits; `true` if something was released.
+    fn retry(&mut self) -> Result<bool, Fault> {
+        let mut progress = false;
+        for (key, _) in self.transaction.pairs(Table::PARKED, &[])? {
+            let (log, tip) = parse_place(&key)?;
+            let found = self.transaction.log(SPACE_NUMBER).after(&log, tip.seq - 1, 0)?;
+            let entry = found.into_iter().find(|entry| entry.name() == tip.name);
+            progress |= self.take(&entry.ok_or(Fault::Damaged("a parked entry"))?)?;
+        }
+        Ok(progress)
+    }
+
+    fn judge(&mut self, entry: &Entry) -> Result<Verdict, Fault> {
+        if entry.is_recovery_envelope() {
+            return Ok(Verdict::Unknown);
+        }
+        let log = entry.log();
+        if entry.seq() > 1 && self.waits(&log, Tip { seq: entry.seq() - 1, name: entry.prev() })? {
+            return Ok(Verdict::Wait(Waiting::Entry));
+        }
+        let keys = self.keys.iter().map(|(id, _, key)| (id, key));
+        let sealed = match entry.open(&self.roster.space.space, keys) {
+            Ok((_, sealed)) => sealed,
+            Err(OpenError::NoKey) => return Ok(Verdict::Wait(Waiting::Key)),
+            Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
+        };
+        for dep in &sealed.deps {
+            let tip = Tip { seq: dep.seq, name: dep.name };
+            let here = self.transaction.log(SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
+            if !here || self.waits(&dep.log, tip)? {
+                return Ok(Verdict::Wait(Waiting::Entry));
+            }
+        }
+        self.judge_author(entry, &sealed)
+    }
+
+    /// The first entry of a log claims it for a device. Everything else counts once that device is a member.
+    fn judge_author(&mut self, entry: &Entry, sealed: &Sealed) -> Result<Verdict, Fault> {
+        let payload = match sealed.payload() {
+            Ok(Some(payload)) => payload,
+            Ok(None) => return Ok(Verdict::Unknown),
+            Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
+        };
+        let first = matches!(payload, Payload::OpenLog(_));
+        if first != (entry.seq() == 1) {
+            return Ok(Verdict::Bad("a log begins with its opening, and only there".into()));
+        }
+        let born = matches!(&payload, Payload::Genesis(birth) if self.is_genesis(entry, birth));
+        if first || born || self.roster.author(&entry.log()).is_some() {
+            return self.remember(entry, sealed, payload);
+        }
+        Ok(Verdict::Wait(Waiting::Member))
+    }
+
+    fn is_genesis(&self, entry: &Entry, birth: &Genesis) -> bool {
+        entry.name() == self.roster.space.genesis
+            && birth.space() == self.roster.space.space
+            && self.roster.claimed_by(&birth.founder, &entry.log())
+    }
+
+    /// Keeps what says who belongs; the rule over all of it decides what counts.
+    fn remember(&mut self, entry: &Entry, sealed: &Sealed, payload: Payload) -> Result<Verdict, Fault> {
+        let genesis = matches!(payload, Payload::Genesis(_));
+        if genesis && entry.name() != self.roster.space.genesis {
+            return Ok(Verdict::Bad("the genesis of another space".into()));
+        }
+        if genesis || crate::roster::act(payload.clone()).is_some() {
+            let author = match &payload {
+                Payload::Genesis(birth) => birth.founder.id(),
+                _ => self.roster.author(&entry.log()).ok_or(Fault::Damaged("an author"))?,
+            };
+            let kept =
+                MembershipRecord { author, time: sealed.time, kind: sealed.kind, body: sealed.body.clone().into() };
+            put_record(self.transaction, MEMBERSHIP, &entry.name().0, &kept)?;
+            self.roster = Roster::load(self.transaction)?;
+        }
+        Ok(Verdict::Apply(payload))
+    }
+
+    fn waits(&self, log: &ties_sealed_log::LogId, tip: Tip) -> Result<bool, Fault> {
+        Ok(self.transaction.get(Table::PARKED, &place_key(log, tip))?.is_some())
+    }
+
+    fn apply(&mut self, entry: &Entry, payload: Payload) -> Result<Verdict, Fault> {
+        match &payload {
+            Payload::OpenLog(claim) => self.claim(entry, claim)?,
+            Payload::Changes(changes) => return self.change(entry, changes, payload.clone()),
+            Payload::Rotate(rotate) => {
+                if let Some(author) = self.roster.author(&entry.log()) {
+                    let epoch = rotate.epoch(&self.roster.space.space, &author);
+                    self.unwrap(author, epoch, rotate.generation, &rotate.check, &rotate.wraps)?;
+                }
+            }
+            Payload::Share(share) => {
+                if let Some(author) = self.roster.author(&entry.log()) {
+                    let wraps = std::slice::from_ref(&share.wrap);
+                    self.unwrap(author, share.epoch, share.generation, &share.check, wraps)?;
+                }
+            }
+            Payload::Roads(roads) => self.learn_roads(roads)?,
+            Payload::Beacon | Payload::Genesis(_) | Payload::Add(_) => {}
+        }
+        Ok(Verdict::Apply(payload))
+    }
+
+    fn claim(&mut self, entry: &Entry, claim: &OpenLog) -> Result<(), Fault> {
+        let kept = ClaimRecord { device: claim.device, signature: claim.signature.clone() };
+        put_record(self.transaction, CLAIMS, &entry.log().0, &kept)?;
+        self.roster = Roster::load(self.transaction)?;
+        Ok(())
+    }
+
+    fn change(&mut self, entry: &Entry, changes: &Changes, payload: Payload) -> Result<Verdict, Fault> {
+        let mut checked = Vec::with_capacity(changes.items.len());
+        for item in &changes.items {
+            let expected = match usize::from(item.nonce).checked_sub(1).map(|at| changes.nonces.get(at)) {
+                None => None,
+                Some(Some(nonce)) => Some(actor(&entry.log(), nonce)),
+                Some(None) => return Ok(Verdict::Bad("a change by no session".into())),
+            };
+            match check_change(&item.chunk, expected) {
+                Ok(change) => checked.push((DocumentId(item.document), change)),
+                Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
+            }
+        }
+        Ok(match self.documents.apply(self.transaction, checked)? {
+            Ok(()) => Verdict::Apply(payload),
+            Err(bad) => Verdict::Bad(bad.to_string()),
+        })
+    }
+
+    /// Takes an epoch's key if it is wrapped for this device and is what its check says.
+    fn unwrap(
+        &mut self,
+        author: DeviceId,
+        epoch: ties_sealed_log::EpochId,
+        generation: u32,
+        check: &[u8; 32],
+        wraps: &[ties_sealed_log::Wrap],
+    ) -> Result<(), Fault> {
+        let device = device_keys(self.transaction)?.ok_or(Fault::NoKey)?;
+        let recipient = device.id();
+        let Some(wrap) = wraps.iter().find(|wrap| wrap.recipient == recipient) else { return Ok(()) };
+        let context =
+            WrapContext { space: &self.roster.space.space, epoch: &epoch, recipient: &recipient, author: &author };
+        let Ok(key) = device.unwrap(&wrap.bytes, context) else { return Ok(()) };
+        if key.matches(&epoch, check) && keep_key(self.transaction, &epoch, generation, &key)? {
+            self.keys = keyring(self.transaction)?;
+        }
+        Ok(())
+    }
+
+    fn learn_roads(&mut self, roads: &Roads) -> Result<(), Fault> {
+        for road in &roads.relays {
+            let kept = RoadRecord { address: road.address.clone(), relay: road.relay };
+            put_record(self.transaction, ROADS, &road.mailbox.0, &kept)?;
+            for statement in &road.statements {
+                keep_statement(self.transaction, &road.mailbox, statement)?;
+            }
+        }
+        for known in &roads.pseudonyms {
+            self.learn_pseudonym(known)?;
+        }
+        for opening in &roads.openings {
+            let mailbox = opening.first_chunk::<32>().map(|bytes| MailboxId(*bytes));
+            if let Some(mailbox) = mailbox {
+                keep_opening(self.transaction, &mailbox, opening)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn learn_pseudonym(&mut self, known: &KnownPseudonym) -> Result<(), Fault> {
+        let member = self.roster.members.as_ref().and_then(|members| members.get(&known.device));
+        let signature = <&[u8; 64]>::try_from(known.signature.as_slice());
+        let (Some(member), Ok(signature)) = (member, signature) else { return Ok(()) };
+        let space = &self.roster.space.space;
+        if member.certificate.verify_pseudonym(space, &known.relay, &known.pseudonym, signature).is_ok() {
+            let key = [known.relay.0, known.pseudonym.0].concat();
+            self.transaction.put(PSEUDONYMS, &key, &known.device.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a valid access statement; the list decides what it means.
+pub(crate) fn keep_statement(
+    transaction: &mut Transaction,
+    mailbox: &MailboxId,
+    statement: &[u8],
+) -> Result<bool, Fault> {
+    let Ok(parsed) = ties_sealed_log::AccessStatement::verify(statement) else { return Ok(false) };
+    let belongs = parsed.body().mailbox.map_or_else(|| parsed.name().0 == mailbox.0, |named| named == *mailbox);
+    if belongs {
+        transaction.put(ACCESS, &mailbox_key(mailbox, &parsed.name().0), statement)?;
+    }
+    Ok(belongs)
+}
+
+/// Keeps a valid log opening, the first one for each log.
+pub(crate) fn keep_opening(transaction: &mut Transaction, mailbox: &MailboxId, bytes: &[u8]) -> Result<bool, Fault> {
+    let Ok(opening) = LogOpening::verify(bytes, mailbox) else { return Ok(false) };
+    let key = mailbox_key(mailbox, &opening.log().0);
+    if transaction.get(OPENINGS, &key)?.is_none() {
+        transaction.put(OPENINGS, &key, bytes)?;
+    }
+    Ok(true)
+}

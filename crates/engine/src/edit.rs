@@ -1,0 +1,203 @@
+//! Writing documents.
+
+use automerge::transaction::{CommitOptions, Transactable, Transaction as Changing};
+use automerge::{ActorId, Automerge, AutomergeError, ROOT};
+use ties_sealed_log::{actor, seed_change};
+use ties_store::{Read, Table, Transaction};
+
+use crate::author::{Items, Made, log_key, write_changes};
+use crate::document::{DELETED, DocumentId, Projection, is_deleted};
+use crate::documents::Documents;
+use crate::environment::Environment;
+use crate::records::Fault;
+use crate::view::Pair;
+
+/// Why an edit fails. The whole of it is undone then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// Below the engine.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// Automerge refused what the closure did.
+    #[error("the document cannot take this: {0}")]
+    Document(#[from] AutomergeError),
+    /// A seed must be the whole first state of a document, in one change by nobody.
+    #[error("not a seed change")]
+    Seed,
+}
+
+/// Changes of documents that become durable together, as one operation.
+pub struct Edit<'s> {
+    transaction: Transaction,
+    documents: Documents,
+    items: Items,
+    projection: &'s dyn Projection,
+    environment: &'s mut Environment,
+    nonce: [u8; 16],
+    actor: ActorId,
+}
+
+impl<'s> Edit<'s> {
+    pub(crate) fn begin(
+        transaction: Transaction,
+        projection: &'s dyn Projection,
+        environment: &'s mut Environment,
+        nonce: [u8; 16],
+    ) -> Result<Self, Fault> {
+        let log = log_key(&transaction)?.ok_or(Fault::NoKey)?.id();
+        let actor = ActorId::from(actor(&log, &nonce));
+        Ok(Self {
+            transaction,
+            documents: Documents::default(),
+            items: Vec::new(),
+            projection,
+            environment,
+            nonce,
+            actor,
+        })
+    }
+
+    /// Gives a document its first state: the same bytes on every device, so that an import of one file on two of them
+    /// is one change. Returns `false`, and changes nothing, if the document exists already, even if it was deleted.
+    ///
+    /// # Errors
+    /// When the closure fails, or does nothing.
+    pub fn seed<T>(
+        &mut self,
+        id: DocumentId,
+        first: impl FnOnce(&mut Changing<'_>) -> Result<T, AutomergeError>,
+    ) -> Result<bool, EditError> {
+        if self.documents.exists(&self.transaction, id)? {
+            return Ok(false);
+        }
+        let mut blank = Automerge::new().with_actor(ActorId::from(seed_change::BLANK_ACTOR));
+        let mut changing = blank.transaction();
+        first(&mut changing)?;
+        changing.commit_with(CommitOptions::default().with_time(0));
+        let mut chunk = blank.get_last_local_change().ok_or(EditError::Seed)?.raw_bytes().to_vec();
+        seed_change::stamp(&mut chunk).map_err(|_| EditError::Seed)?;
+        let document = self.documents.open(&self.transaction, id)?;
+        document.load_incremental(&chunk)?;
+        self.documents.made(id, chunk.clone());
+        self.items.push((id, Made::Seed, chunk));
+        Ok(true)
+    }
+
+    /// Changes a document; one that does not exist yet is made by it. A closure that changes nothing writes nothing.
+    ///
+    /// # Errors
+    /// When the closure fails; what it did is undone.
+    pub fn change<T, E: From<EditError>>(
+        &mut self,
+        id: DocumentId,
+        change: impl FnOnce(&mut Changing<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let time = i64::try_from(self.environment.now() / 1000).unwrap_or(i64::MAX);
+        let document = self.documents.open(&self.transaction, id).map_err(EditError::from)?;
+        document.set_actor(self.actor.clone());
+        let mut changing = document.transaction();
+        let done = match change(&mut changing) {
+            Ok(done) => done,
+            Err(error) => {
+                changing.rollback();
+                return Err(error);
+            }
+        };
+        let (hash, _) = changing.commit_with(CommitOptions::default().with_time(time));
+        if hash.is_some()
+            && let Some(made) = document.get_last_local_change()
+        {
+            let chunk = made.raw_bytes().to_vec();
+            self.documents.made(id, chunk.clone());
+            self.items.push((id, Made::Here, chunk));
+        }
+        Ok(done)
+    }
+
+    /// Deletes a document: it stays, marked, so that later changes from elsewhere do not bring it back. Returns `false`
+    /// if there is no live one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn delete(&mut self, id: DocumentId) -> Result<bool, EditError> {
+        if self.document(id)?.is_none() {
+            return Ok(false);
+        }
+        self.change(id, |changing| Ok::<_, EditError>(changing.put(ROOT, DELETED, true)?))?;
+        Ok(true)
+    }
+
+    /// A live document as it stands within this edit.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn document(&mut self, id: DocumentId) -> Result<Option<&Automerge>, EditError> {
+        let exists = self.documents.exists(&self.transaction, id)?;
+        let document = self.documents.open(&self.transaction, id)?;
+        Ok(Some(&*document).filter(|document| exists && !is_deleted(document)))
+    }
+
+    /// Whether a document exists, even if it was deleted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn exists(&mut self, id: DocumentId) -> Result<bool, EditError> {
+        Ok(self.documents.exists(&self.transaction, id)?)
+    }
+
+    /// The value of a row, as of what was edited so far.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn row(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, EditError> {
+        self.flush()?;
+        Ok(self.transaction.get(Table::ROWS, key).map_err(Fault::from)?)
+    }
+
+    /// The rows whose keys begin with `prefix`, as of what was edited so far.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn rows(&mut self, prefix: &[u8]) -> Result<Vec<Pair>, EditError> {
+        self.flush()?;
+        Ok(self.transaction.pairs(Table::ROWS, prefix).map_err(Fault::from)?)
+    }
+
+    /// A fresh id: UUID version 7 (RFC 9562).
+    pub fn fresh_id(&mut self) -> DocumentId {
+        let mut id: [u8; 16] = self.environment.bytes();
+        id[..6].copy_from_slice(&self.environment.now().to_be_bytes()[2..]);
+        id[6] = 0x70 | (id[6] & 0x0f);
+        id[8] = 0x80 | (id[8] & 0x3f);
+        DocumentId(id)
+    }
+
+    /// The time, in milliseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.environment.now()
+    }
+
+    /// Seals what was changed and makes all of it durable; `false` if nothing was changed.
+    pub(crate) fn commit(mut self) -> Result<bool, Fault> {
+        if self.items.is_empty() {
+            return Ok(false);
+        }
+        self.flush()?;
+        let items = std::mem::take(&mut self.items);
+        write_changes(&mut self.transaction, self.environment, &self.nonce, items)?;
+        self.transaction.commit()?;
+        Ok(true)
+    }
+
+    fn flush(&mut self) -> Result<(), Fault> {
+        self.documents.flush(&mut self.transaction, self.projection)
+    }
+}
+
+impl std::fmt::Debug for Edit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Edit({} changes)", self.items.len())
+    }
+}

@@ -1,0 +1,172 @@
+//! What a space keeps beside entries, documents and rows: names of tables, shapes of records.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use ties_sealed_log::{
+    DeviceId, EntryName, EpochId, LogId, MailboxId, RelayKey, SpaceId, Tip, TipRecord, decode, encode,
+};
+use ties_store::{Read, StoreError, Table, Transaction};
+
+/// What went wrong below the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The database could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record in the database does not parse.
+    #[error("the database is damaged: {0} does not parse")]
+    Damaged(&'static str),
+    /// Something does not fit into an entry.
+    #[error("a single change is larger than an entry may be")]
+    TooLarge,
+    /// No key is here to write with.
+    #[error("this device has no key of the space yet; sync first")]
+    NoKey,
+}
+
+pub(crate) const EPOCHS: Table = Table::named("engine/epochs");
+pub(crate) const CLAIMS: Table = Table::named("engine/claims");
+pub(crate) const MEMBERSHIP: Table = Table::named("engine/membership");
+pub(crate) const ROADS: Table = Table::named("engine/roads");
+pub(crate) const ACCESS: Table = Table::named("engine/access");
+pub(crate) const OPENINGS: Table = Table::named("engine/openings");
+pub(crate) const PSEUDONYMS: Table = Table::named("engine/pseudonyms");
+pub(crate) const CONTACTS: Table = Table::named("engine/contacts");
+pub(crate) const BAD: Table = Table::named("engine/bad");
+
+pub(crate) const DEVICE: &[u8] = b"device";
+pub(crate) const SPACE: &[u8] = b"space";
+pub(crate) const LOG: &[u8] = b"log";
+pub(crate) const NAMED: &[u8] = b"named";
+pub(crate) const PROJECTION: &[u8] = b"projection";
+
+/// This device.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DeviceRecord {
+    pub(crate) seed: [u8; 32],
+    pub(crate) name: String,
+}
+
+impl Drop for DeviceRecord {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.seed);
+    }
+}
+
+/// The space it belongs to.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct SpaceRecord {
+    pub(crate) space: SpaceId,
+    pub(crate) genesis: EntryName,
+}
+
+/// An epoch's key.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EpochRecord {
+    pub(crate) generation: u32,
+    pub(crate) key: [u8; 32],
+}
+
+impl Drop for EpochRecord {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.key);
+    }
+}
+
+/// Whose a log says it is. It counts once the device is a member and its signature verifies.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct ClaimRecord {
+    pub(crate) device: DeviceId,
+    pub(crate) signature: serde_bytes::ByteBuf,
+}
+
+/// A membership entry that was opened, by entry name.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MembershipRecord {
+    pub(crate) author: DeviceId,
+    pub(crate) time: u64,
+    pub(crate) kind: u16,
+    pub(crate) body: serde_bytes::ByteBuf,
+}
+
+/// A relay road, by mailbox.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct RoadRecord {
+    pub(crate) address: String,
+    pub(crate) relay: RelayKey,
+}
+
+/// What is remembered of a relay, by mailbox.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct ContactRecord {
+    /// Milliseconds since 1970; 0 if never.
+    pub(crate) last_contact: u64,
+    /// Names the relay's store; another one means that it was wiped or restored.
+    pub(crate) store: Option<[u8; 16]>,
+    /// What it has acknowledged, as far as it is not simply everything.
+    pub(crate) acknowledged: Vec<TipRecord>,
+    /// Why the last attempt failed.
+    pub(crate) error: Option<String>,
+}
+
+/// Why an entry waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Waiting {
+    /// For the key of its epoch.
+    Key,
+    /// For an entry of another log, or the one before it.
+    Entry,
+    /// For its author to be admitted.
+    Member,
+}
+
+pub(crate) fn record<T: Serialize + DeserializeOwned>(
+    read: &dyn Read,
+    table: Table,
+    key: &[u8],
+    what: &'static str,
+) -> Result<Option<T>, Fault> {
+    let bytes = read.get(table, key)?;
+    bytes.map(|bytes| decode(&bytes).map_err(|_| Fault::Damaged(what))).transpose()
+}
+
+pub(crate) fn put_record<T: Serialize>(
+    transaction: &mut Transaction,
+    table: Table,
+    key: &[u8],
+    value: &T,
+) -> Result<(), Fault> {
+    let bytes = zeroize::Zeroizing::new(encode(value));
+    Ok(transaction.put(table, key, &bytes)?)
+}
+
+/// The key of one entry in [`Table::PARKED`] and [`BAD`].
+pub(crate) fn place_key(log: &LogId, tip: Tip) -> [u8; 72] {
+    let mut key = [0; 72];
+    key[..32].copy_from_slice(&log.0);
+    key[32..40].copy_from_slice(&tip.seq.to_be_bytes());
+    key[40..].copy_from_slice(&tip.name.0);
+    key
+}
+
+pub(crate) fn parse_place(key: &[u8]) -> Result<(LogId, Tip), Fault> {
+    let key: &[u8; 72] = key.try_into().map_err(|_| Fault::Damaged("a place"))?;
+    let (log, rest) = key.split_at(32);
+    let (seq, name) = rest.split_at(8);
+    let array = |bytes: &[u8]| <[u8; 32]>::try_from(bytes).map_err(|_| Fault::Damaged("a place"));
+    let seq = u64::from_be_bytes(seq.try_into().map_err(|_| Fault::Damaged("a place"))?);
+    Ok((LogId(array(log)?), Tip { seq, name: EntryName(array(name)?) }))
+}
+
+/// The key of what belongs to a mailbox and is named by 32 more bytes.
+pub(crate) fn mailbox_key(mailbox: &MailboxId, name: &[u8; 32]) -> [u8; 64] {
+    let mut key = [0; 64];
+    key[..32].copy_from_slice(&mailbox.0);
+    key[32..].copy_from_slice(name);
+    key
+}
+
+pub(crate) fn epoch_id(key: &[u8]) -> Result<EpochId, Fault> {
+    Ok(EpochId(key.try_into().map_err(|_| Fault::Damaged("an epoch"))?))
+}
