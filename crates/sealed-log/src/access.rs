@@ -1,5 +1,6 @@
 //! What a relay may know: who may use a mailbox, and which logs stand under which pseudonym.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -19,11 +20,15 @@ pub const PUT: u8 = 1;
 pub const GET: u8 = 2;
 /// May sign access statements.
 pub const MANAGE: u8 = 4;
-/// Shut out. Beats everything concurrent.
+/// Shut out. Beats everything concurrent, what the one who is shut out grants to others included.
 pub const CLOSED: u8 = 8;
+
+const FLAGS: u8 = PUT | GET | MANAGE | CLOSED;
 
 /// Most statements that one mailbox may have.
 pub const MAX_STATEMENTS: usize = 512;
+/// Most parents of one statement.
+const MAX_PARENTS: usize = 64;
 /// Most grants in one statement.
 pub const MAX_GRANTS: usize = 80;
 
@@ -36,7 +41,7 @@ pub enum AccessError {
     /// A key is weak or a signature wrong.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Too many parents or grants, or not in order.
+    /// Too many parents or grants, not in order, or flags that do not exist.
     #[error("out of bounds or order")]
     Shape,
     /// For another mailbox.
@@ -158,9 +163,10 @@ impl AccessStatement {
         let first = body.mailbox.is_none();
         if body.version != 1
             || !sorted
-            || body.parents.len() > 64
+            || body.parents.len() > MAX_PARENTS
             || body.grants.len() > MAX_GRANTS
             || first != body.parents.is_empty()
+            || body.grants.iter().any(|(_, flags)| flags & !FLAGS != 0)
             || (body.recovery.is_some() && !first)
         {
             return Err(AccessError::Shape);
@@ -188,11 +194,19 @@ impl AccessStatement {
 }
 
 /// The access list of one mailbox: a pure function of its statements, whatever their order of arrival.
+///
+/// A statement is taken when its signer may manage the list as of the statement's own past. Whether it *counts* is
+/// decided anew with every statement: what it closes counts always, what it grants only while nobody closes its signer
+/// beside it (neither before nor after in the order of parents) and its signer's own right to manage counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessList {
     mailbox: MailboxId,
     statements: BTreeMap<StatementName, AccessStatement>,
     past: BTreeMap<StatementName, BTreeSet<StatementName>>,
+    /// Who is spoken of, where, and how.
+    words: BTreeMap<Pseudonym, BTreeMap<StatementName, u8>>,
+    /// What everybody may do now.
+    now: BTreeMap<Pseudonym, u8>,
 }
 
 impl AccessList {
@@ -202,35 +216,51 @@ impl AccessList {
     /// When it is not a first statement.
     pub fn begin(first: AccessStatement) -> Result<Self, AccessError> {
         let signer = first.body.signer;
-        let manages = first.body.grants.iter().any(|(who, flags)| *who == signer && flags & MANAGE != 0);
+        let manages = first.body.grants.iter().any(|(who, flags)| *who == signer && may_manage(*flags));
         if first.body.mailbox.is_some() || !manages {
             return Err(AccessError::Signer);
         }
-        let name = first.name();
-        Ok(Self {
-            mailbox: MailboxId(name.0),
-            past: BTreeMap::from([(name, BTreeSet::new())]),
-            statements: BTreeMap::from([(name, first)]),
-        })
+        let mut list = Self {
+            mailbox: MailboxId(first.name().0),
+            statements: BTreeMap::new(),
+            past: BTreeMap::new(),
+            words: BTreeMap::new(),
+            now: BTreeMap::new(),
+        };
+        list.keep(first, BTreeSet::new());
+        list.settle();
+        Ok(list)
     }
 
     /// Rebuilds a list from all its statements in any order.
     ///
     /// # Errors
-    /// When there is no first one, or one is refused.
+    /// When there is no first one or more than one, or one is refused.
     pub fn from_statements(statements: impl IntoIterator<Item = AccessStatement>) -> Result<Self, AccessError> {
         let (mut firsts, mut rest): (Vec<_>, Vec<_>) =
             statements.into_iter().partition(|statement| statement.body.mailbox.is_none());
-        let mut list = Self::begin(firsts.pop().ok_or(AccessError::Orphan)?)?;
-        loop {
+        firsts.dedup();
+        let first = firsts.pop().ok_or(AccessError::Orphan)?;
+        if !firsts.is_empty() {
+            return Err(AccessError::Mailbox);
+        }
+        let mut list = Self::begin(first)?;
+        while !rest.is_empty() {
             let before = rest.len();
-            rest.retain(|statement| list.add(statement.clone()).is_err());
-            match rest.first() {
-                None => return Ok(list),
-                Some(stuck) if rest.len() == before => return list.clone().add(stuck.clone()).map(|_| list),
-                Some(_) => {}
+            let mut refused = Ok(true);
+            rest.retain(|statement| match list.take(statement.clone()) {
+                Ok(_) => false,
+                Err(error) => {
+                    refused = Err(error);
+                    true
+                }
+            });
+            if rest.len() == before {
+                return refused.map(|_| list);
             }
         }
+        list.settle();
+        Ok(list)
     }
 
     /// The mailbox.
@@ -244,6 +274,14 @@ impl AccessList {
     /// # Errors
     /// When its parents are missing, or its signer may not manage the list as of its parents.
     pub fn add(&mut self, statement: AccessStatement) -> Result<bool, AccessError> {
+        let new = self.take(statement)?;
+        if new {
+            self.settle();
+        }
+        Ok(new)
+    }
+
+    fn take(&mut self, statement: AccessStatement) -> Result<bool, AccessError> {
         let name = statement.name();
         if self.statements.contains_key(&name) {
             return Ok(false);
@@ -259,25 +297,38 @@ impl AccessList {
             past.extend(self.past.get(parent).ok_or(AccessError::Orphan)?);
             past.insert(*parent);
         }
-        if self.flags_in(&statement.body.signer, &past) & (MANAGE | CLOSED) != MANAGE {
+        if !may_manage(self.latest(&statement.body.signer, &past, &self.counting(&past))) {
             return Err(AccessError::Signer);
+        }
+        self.keep(statement, past);
+        Ok(true)
+    }
+
+    fn keep(&mut self, statement: AccessStatement, past: BTreeSet<StatementName>) {
+        let name = statement.name();
+        for (who, flags) in &statement.body.grants {
+            self.words.entry(*who).or_default().insert(name, *flags);
         }
         self.past.insert(name, past);
         self.statements.insert(name, statement);
-        Ok(true)
+    }
+
+    fn settle(&mut self) {
+        let all = self.statements.keys().copied().collect();
+        let counting = self.counting(&all);
+        self.now = self.words.keys().map(|who| (*who, self.latest(who, &all, &counting))).collect();
     }
 
     /// What a pseudonym may do now: 0 for a stranger; [`CLOSED`] alone for one that was shut out.
     #[must_use]
     pub fn flags(&self, who: &Pseudonym) -> u8 {
-        self.flags_in(who, &self.statements.keys().copied().collect())
+        self.now.get(who).copied().unwrap_or(0)
     }
 
     /// Everybody on the list, with flags.
     #[must_use]
     pub fn members(&self) -> BTreeMap<Pseudonym, u8> {
-        let named = self.statements.values().flat_map(|statement| &statement.body.grants);
-        named.map(|(who, _)| (*who, self.flags(who))).collect()
+        self.now.clone()
     }
 
     /// The recovery key's mark, if the mailbox has one.
@@ -286,11 +337,16 @@ impl AccessList {
         self.statements.get(&StatementName(self.mailbox.0)).and_then(|first| first.body.recovery)
     }
 
-    /// The statements without successors: what a new one names as its parents.
+    /// The statements without successors: what a new one names as its parents. Of more than one may name, those with
+    /// the most before them.
     #[must_use]
     pub fn heads(&self) -> Vec<StatementName> {
         let covered: BTreeSet<_> = self.statements.values().flat_map(|one| &one.body.parents).collect();
-        self.statements.keys().filter(|name| !covered.contains(name)).copied().collect()
+        let mut heads: Vec<_> = self.statements.keys().filter(|name| !covered.contains(name)).copied().collect();
+        heads.sort_by_key(|name| Reverse(self.past[name].len()));
+        heads.truncate(MAX_PARENTS);
+        heads.sort_unstable();
+        heads
     }
 
     /// All statements, parents before children.
@@ -310,15 +366,49 @@ impl AccessList {
         hasher.finalize().into()
     }
 
-    /// The latest word on `who` within a set of statements; among concurrent ones a close wins, others add up.
-    fn flags_in(&self, who: &Pseudonym, within: &BTreeSet<StatementName>) -> u8 {
-        let says = |name: &StatementName| {
-            let grants = &self.statements.get(name)?.body.grants;
-            grants.iter().find(|(named, _)| named == who).map(|(_, flags)| *flags)
+    /// The statements whose grants count, within a set that holds the past of each of its members.
+    fn counting(&self, within: &BTreeSet<StatementName>) -> BTreeSet<StatementName> {
+        let mut ordered: Vec<_> = within.iter().collect();
+        ordered.sort_by_key(|name| self.past[*name].len());
+        let mut counting = BTreeSet::new();
+        for name in ordered {
+            let (signer, past) = (&self.statements[name].body.signer, &self.past[name]);
+            let manages = past.is_empty() || may_manage(self.latest(signer, past, &counting));
+            if manages && !self.is_closed_beside(signer, name, within) {
+                counting.insert(*name);
+            }
+        }
+        counting
+    }
+
+    /// Whether a statement that neither precedes nor follows `name` closes `signer`.
+    fn is_closed_beside(&self, signer: &Pseudonym, name: &StatementName, within: &BTreeSet<StatementName>) -> bool {
+        let beside = |other: &StatementName| {
+            other != name && !self.past[name].contains(other) && !self.past[other].contains(name)
         };
-        let about: Vec<_> = within.iter().filter_map(|name| Some((*name, says(name)?))).collect();
-        let latest = about.iter().filter(|(name, _)| !about.iter().any(|(other, _)| self.past[other].contains(name)));
-        let flags = latest.fold(0, |flags, (_, more)| flags | more);
+        let words = self.words.get(signer).into_iter().flatten();
+        words.filter(|(_, flags)| **flags & CLOSED != 0).any(|(other, _)| within.contains(other) && beside(other))
+    }
+
+    /// The latest word on `who` within a set of statements: among concurrent ones a close wins, others add up.
+    fn latest(&self, who: &Pseudonym, within: &BTreeSet<StatementName>, counting: &BTreeSet<StatementName>) -> u8 {
+        let words = self.words.get(who).into_iter().flatten();
+        let mut words: Vec<_> = words
+            .filter(|(name, flags)| within.contains(name) && (**flags & CLOSED != 0 || counting.contains(name)))
+            .collect();
+        // What follows others has a larger past, so each is met after all that could follow it.
+        words.sort_by_key(|(name, _)| Reverse(self.past[*name].len()));
+        let mut latest: Vec<(&StatementName, &u8)> = Vec::new();
+        for (name, flags) in words {
+            if !latest.iter().any(|(later, _)| self.past[*later].contains(name)) {
+                latest.push((name, flags));
+            }
+        }
+        let flags = latest.into_iter().fold(0, |flags, (_, more)| flags | more);
         if flags & CLOSED == 0 { flags } else { CLOSED }
     }
+}
+
+fn may_manage(flags: u8) -> bool {
+    flags & (MANAGE | CLOSED) == MANAGE
 }
