@@ -15,6 +15,9 @@ pub enum DecodeError {
     /// The value parses, but this is not how it is written.
     #[error("not the canonical encoding")]
     NotCanonical,
+    /// The value parses, and breaks a rule of its format: a list out of order, too long, a part of a wrong length.
+    #[error("out of order or bounds")]
+    Bounds,
 }
 
 /// Encodes a value as postcard (its wire specification, version 1).

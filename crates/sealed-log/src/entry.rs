@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use crate::MAX_ENTRY;
 use crate::ids::{EntryName, EpochId, LogId, SpaceId};
 use crate::keys::{KeyError, LogKey, RecoveryCert, RecoveryKeys, sign, verify};
-use crate::padding::{UnpackError, pack, unpack};
+use crate::padding::{MAX_UNPACKED, UnpackError, pack, unpack};
 use crate::payload::{RecoveryEnvelope, Sealed};
 use crate::seal::{EpochKey, SEAL_OVERHEAD, SealError};
 use crate::{DecodeError, decode, encode};
@@ -39,6 +40,9 @@ pub enum EntryError {
     /// The log key is weak, or the signature is not its own.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The content to be sealed is not what anybody would open.
+    #[error(transparent)]
+    Content(#[from] DecodeError),
 }
 
 /// Why an entry's content does not open.
@@ -102,7 +106,8 @@ impl Entry {
     /// Seals content into the next entry of a log.
     ///
     /// # Errors
-    /// [`EntryError::Length`] when the content does not fit into one entry.
+    /// [`EntryError::Length`] when the content does not fit into one entry, [`EntryError::Content`] when it breaks a
+    /// rule of its kind: what is sealed always opens.
     pub fn seal(
         key: &LogKey,
         position: Position,
@@ -111,10 +116,15 @@ impl Entry {
         content: &Sealed,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, EntryError> {
+        content.check()?;
+        let plain = encode(content);
+        if plain.len() > MAX_UNPACKED {
+            return Err(EntryError::Length(plain.len()));
+        }
         let header = header(&key.id(), position);
         let mut salt = [0; 32];
         rng.fill_bytes(&mut salt);
-        let sealed = epoch.1.seal(&salt, &bound_to(space, epoch.0, &header), &pack(&encode(content)));
+        let sealed = epoch.1.seal(&salt, &bound_to(space, epoch.0, &header), &pack(&plain));
         Self::finish(key, header, &sealed)
     }
 
@@ -130,13 +140,12 @@ impl Entry {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, EntryError> {
         let header = header(&key.id(), position);
-        let mut plain = zeroize::Zeroizing::new(encode(envelope));
-        if plain.len() + 4 > ENVELOPE_PLAIN {
-            return Err(EntryError::Length(plain.len()));
-        }
-        let length = u32::try_from(plain.len()).unwrap_or(u32::MAX).to_le_bytes();
-        plain.splice(0..0, length);
-        plain.resize(ENVELOPE_PLAIN, 0);
+        let body = Zeroizing::new(encode(envelope));
+        let mut plain = Zeroizing::new(vec![0; ENVELOPE_PLAIN]);
+        let (length, rest) = plain.split_at_mut(4);
+        let place = rest.get_mut(..body.len()).ok_or(EntryError::Length(body.len()))?;
+        length.copy_from_slice(&(body.len() as u32).to_le_bytes());
+        place.copy_from_slice(&body);
         let sealed = recovery.seal(&envelope_info(&header), &plain, rng).map_err(|_| KeyError::Weak)?;
         Self::finish(key, header, &sealed)
     }
@@ -157,7 +166,11 @@ impl Entry {
             match key.open(&bound_to(space, epoch, self.header()), self.sealed()) {
                 Err(SealError::OtherKey) => {}
                 Err(_) => return Err(OpenError::Altered),
-                Ok(plain) => return Ok((*epoch, decode(&unpack(&plain)?)?)),
+                Ok(plain) => {
+                    let content: Sealed = decode(&unpack(&plain)?)?;
+                    content.check_deps()?;
+                    return Ok((*epoch, content));
+                }
             }
         }
         Err(OpenError::NoKey)

@@ -29,6 +29,7 @@ mod access;
 mod codec;
 #[cfg(feature = "test-support")]
 pub mod conformance;
+mod earlier;
 mod entry;
 mod ids;
 mod keys;
@@ -52,6 +53,7 @@ pub use access::{
     StatementBody,
 };
 pub use codec::{DecodeError, decode, encode};
+pub use earlier::{EarlierError, EarlierKey};
 pub use entry::{ENTRY_VERSION, ENVELOPE_SEALED, Entry, EntryError, OpenError, Position};
 pub use ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, StatementName, hash};
 pub use keys::{
@@ -63,8 +65,8 @@ pub use members::{Member, Members, MembershipAct, MembershipEntry};
 pub use memory::MemoryLog;
 pub use padding::{FLOOR, MAX_UNPACKED, UnpackError, pack, padme, unpack};
 pub use payload::{
-    Add, Change, Changes, Dep, Genesis, Kind, KnownPseudonym, OpenLog, Payload, RecoveryEnvelope, RelayRoad, Roads,
-    Role, Rotate, Sealed, Share, Wrap, epoch_id,
+    Add, Change, Changes, Dep, Genesis, Kind, KnownPseudonym, MAX_MEMBERSHIP, MAX_NAME, MAX_PARENTS, OpenLog, Payload,
+    RecoveryEnvelope, RelayRoad, Roads, Role, Rotate, Sealed, Share, Wrap, epoch_id,
 };
 pub use seal::{EpochKey, SEAL_OVERHEAD, SealError, WRAP_LEN, WrapContext};
 pub use vector::{Tip, TipRecord, Vector};

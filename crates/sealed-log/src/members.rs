@@ -1,11 +1,13 @@
 //! Who belongs: a pure function of the known membership entries, whatever their order of arrival.
 
-use std::collections::btree_map::Entry;
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::ids::{DeviceId, EntryName, SpaceId};
 use crate::keys::{DeviceCert, RecoveryCert};
-use crate::payload::{Add, Genesis, Role};
+use crate::payload::{Add, Genesis, MAX_PARENTS, Role};
 
 /// A device of the space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,41 +85,11 @@ impl Members {
             entry: root,
             time,
         };
-        let mut resolved = Self {
-            space: birth.space(),
-            recovery: birth.recovery.clone(),
-            members: BTreeMap::from([(birth.founder.id(), founder)]),
-            heads: heads(root, entries),
-        };
-        let past = pasts(root, entries);
-        let valid = valid_admissions(birth.founder.id(), entries, &past);
-        valid.into_iter().for_each(|(entry, add)| resolved.admit(entry, add));
-        resolved
-    }
-
-    /// Counts one admission. Of several for one device the highest role stands, with the words of the entry that has
-    /// the smallest name: neither depends on which came first.
-    fn admit(&mut self, entry: &MembershipEntry, add: &Add) {
-        let member = Member {
-            certificate: add.certificate.clone(),
-            role: add.role,
-            name: add.name.clone(),
-            added_by: entry.author,
-            entry: entry.name,
-            time: entry.time,
-        };
-        match self.members.entry(add.certificate.id()) {
-            Entry::Vacant(place) => {
-                place.insert(member);
-            }
-            Entry::Occupied(mut known) => {
-                let role = known.get().role.max(add.role);
-                if known.get().added_by != *known.key() && entry.name < known.get().entry {
-                    known.insert(member);
-                }
-                known.get_mut().role = role;
-            }
-        }
+        let history = History::of(root, birth.founder.id(), entries);
+        let mut members = BTreeMap::from([(founder.certificate.id(), founder)]);
+        history.admissions().for_each(|(entry, add)| admit(&mut members, root, entry, add));
+        history.crowd_out(&mut members, root);
+        Self { space: birth.space(), recovery: birth.recovery.clone(), members, heads: history.heads() }
     }
 
     /// The space.
@@ -143,68 +115,150 @@ impl Members {
         self.members.iter()
     }
 
-    /// All maximal membership entries: what the next one names as its parents, sorted.
+    /// All maximal membership entries: what the next one names as its parents, sorted. Of more than
+    /// [`MAX_PARENTS`] those are given that have all admissions in their past.
     #[must_use]
     pub fn heads(&self) -> &[EntryName] {
         &self.heads
     }
 }
 
-/// Admissions by an admin: the founder, or a device whose own admission as admin counts and lies in their past.
-fn valid_admissions<'e>(
-    founder: DeviceId,
-    entries: &'e [MembershipEntry],
-    past: &BTreeMap<EntryName, BTreeSet<EntryName>>,
-) -> Vec<(&'e MembershipEntry, &'e Add)> {
-    let mut waiting: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| match &entry.act {
-            MembershipAct::Add(add) if past.contains_key(&entry.name) => Some((entry, add)),
-            _ => None,
-        })
-        .collect();
-    let mut valid: Vec<(&MembershipEntry, &Add)> = Vec::new();
-    loop {
-        let by_admin = |entry: &MembershipEntry| {
-            let admits = |(grant, add): &(&MembershipEntry, &Add)| {
-                add.role == Role::Admin
-                    && add.certificate.id() == entry.author
-                    && past[&entry.name].contains(&grant.name)
-            };
-            entry.author == founder || valid.iter().any(admits)
-        };
-        let (mut counted, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(entry, _)| by_admin(entry));
-        if counted.is_empty() {
-            return valid;
+/// Counts one admission. Of several for one device the highest role stands, with the words of the entry that has the
+/// smallest name, and of the founder those of the genesis entry: nothing depends on which came first.
+fn admit(members: &mut BTreeMap<DeviceId, Member>, root: EntryName, entry: &MembershipEntry, add: &Add) {
+    let member = Member {
+        certificate: add.certificate.clone(),
+        role: add.role,
+        name: add.name.clone(),
+        added_by: entry.author,
+        entry: entry.name,
+        time: entry.time,
+    };
+    match members.entry(add.certificate.id()) {
+        Place::Vacant(place) => {
+            place.insert(member);
         }
-        valid.append(&mut counted);
-        waiting = rest;
+        Place::Occupied(mut known) => {
+            let role = known.get().role.max(add.role);
+            if known.get().entry != root && entry.name < known.get().entry {
+                known.insert(member);
+            }
+            known.get_mut().role = role;
+        }
     }
 }
 
-fn heads(root: EntryName, entries: &[MembershipEntry]) -> Vec<EntryName> {
-    let covered: BTreeSet<_> = entries.iter().flat_map(|entry| entry.act.parents()).collect();
-    let all: BTreeSet<_> = entries.iter().map(|entry| entry.name).chain([root]).collect();
-    all.into_iter().filter(|name| !covered.contains(name)).collect()
+/// The entries whose ancestry is complete; the others count once theirs is.
+struct History<'e> {
+    entries: BTreeMap<EntryName, &'e MembershipEntry>,
+    /// For each, the admissions that count among itself and its past.
+    admitted: BTreeMap<EntryName, Rc<BTreeSet<EntryName>>>,
 }
 
-/// The strict causal past of every entry whose ancestry is complete; the others count once theirs is. The first
-/// epoch's rotation has no parents: its id is part of what the genesis entry is sealed with.
-fn pasts(root: EntryName, entries: &[MembershipEntry]) -> BTreeMap<EntryName, BTreeSet<EntryName>> {
-    let mut past = BTreeMap::from([(root, BTreeSet::new())]);
-    loop {
-        let before = past.len();
-        for entry in entries {
-            let parents = entry.act.parents();
-            if past.contains_key(&entry.name) || !parents.iter().all(|parent| past.contains_key(parent)) {
-                continue;
+impl<'e> History<'e> {
+    /// Walks from the genesis entry to its descendants, parents before children, once along each edge.
+    fn of(root: EntryName, founder: DeviceId, entries: &'e [MembershipEntry]) -> Self {
+        let entries: BTreeMap<_, _> = entries.iter().map(|entry| (entry.name, entry)).collect();
+        let mut children: BTreeMap<EntryName, Vec<&MembershipEntry>> = BTreeMap::new();
+        let mut missing: BTreeMap<EntryName, usize> = BTreeMap::new();
+        for entry in entries.values().filter(|entry| entry.name != root) {
+            let parents: BTreeSet<_> = entry.act.parents().iter().collect();
+            missing.insert(entry.name, parents.len());
+            parents.into_iter().for_each(|parent| children.entry(*parent).or_default().push(entry));
+        }
+        let mut history = Self { entries, admitted: BTreeMap::from([(root, Rc::default())]) };
+        let mut ready = vec![root];
+        while let Some(name) = ready.pop() {
+            for child in children.remove(&name).into_iter().flatten() {
+                let missing = missing.get_mut(&child.name).expect("every child was counted");
+                *missing -= 1;
+                if *missing == 0 {
+                    history.take(founder, child);
+                    ready.push(child.name);
+                }
             }
-            let mut mine: BTreeSet<EntryName> = parents.iter().copied().collect();
-            parents.iter().for_each(|parent| mine.extend(&past[parent]));
-            past.insert(entry.name, mine);
         }
-        if past.len() == before {
-            return past;
+        history
+    }
+
+    /// Takes an entry whose parents are all taken.
+    fn take(&mut self, founder: DeviceId, entry: &MembershipEntry) {
+        let mut pasts = entry.act.parents().iter().filter_map(|parent| self.admitted.get(parent));
+        let first = pasts.next().cloned().unwrap_or_default();
+        // A line of entries shares one set: a member who writes very many costs no more than their number.
+        let mut past = pasts.fold(first, |mut past, more| {
+            if !more.is_subset(&past) {
+                Rc::make_mut(&mut past).extend(more.iter().copied());
+            }
+            past
+        });
+        let by_admin = entry.author == founder || past.iter().any(|name| self.makes_admin(name, &entry.author));
+        if by_admin && matches!(entry.act, MembershipAct::Add(_)) {
+            Rc::make_mut(&mut past).insert(entry.name);
         }
+        self.admitted.insert(entry.name, past);
+    }
+
+    fn add(&self, name: &EntryName) -> Option<(&'e MembershipEntry, &'e Add)> {
+        match self.entries.get(name)? {
+            entry @ MembershipEntry { act: MembershipAct::Add(add), .. } => Some((entry, add)),
+            _ => None,
+        }
+    }
+
+    fn makes_admin(&self, name: &EntryName, device: &DeviceId) -> bool {
+        self.add(name).is_some_and(|(_, add)| add.role == Role::Admin && add.certificate.id() == *device)
+    }
+
+    /// The admissions that count.
+    fn admissions(&self) -> impl Iterator<Item = (&'e MembershipEntry, &'e Add)> {
+        let counts = |(name, admitted): (&EntryName, &Rc<BTreeSet<EntryName>>)| {
+            if admitted.contains(name) { self.add(name) } else { None }
+        };
+        self.admitted.iter().filter_map(counts)
+    }
+
+    /// Of more than [`Members::MAX`] members, keeps those whose admission has the fewest others in its past.
+    fn crowd_out(&self, members: &mut BTreeMap<DeviceId, Member>, root: EntryName) {
+        let mut order: Vec<_> = members
+            .iter()
+            .map(|(device, member)| (member.entry != root, self.depth(&member.entry), member.entry, *device))
+            .collect();
+        order.sort_unstable();
+        order.iter().skip(Members::MAX).for_each(|(.., device)| {
+            members.remove(device);
+        });
+    }
+
+    fn depth(&self, name: &EntryName) -> usize {
+        self.admitted.get(name).map_or(0, |admitted| admitted.len())
+    }
+
+    /// The maximal entries, at most [`MAX_PARENTS`]. A member can write any number of entries side by side; then the
+    /// ones with admissions that no chosen one has in its past go first, so that the next entry's author is an admin
+    /// in its own past as it is in ours.
+    fn heads(&self) -> Vec<EntryName> {
+        let covered: BTreeSet<_> = self
+            .admitted
+            .keys()
+            .filter_map(|name| self.entries.get(name))
+            .flat_map(|entry| entry.act.parents())
+            .collect();
+        let mut heads: Vec<_> = self.admitted.keys().filter(|name| !covered.contains(name)).copied().collect();
+        if heads.len() > MAX_PARENTS {
+            heads.sort_by_key(|name| (Reverse(self.depth(name)), *name));
+            let mut seen = BTreeSet::new();
+            let mut adds = |name: &EntryName| {
+                let before = seen.len();
+                seen.extend(self.admitted[name].iter().copied());
+                seen.len() > before
+            };
+            let (mut chosen, rest): (Vec<_>, Vec<_>) = heads.into_iter().partition(|name| adds(name));
+            chosen.extend(rest);
+            chosen.truncate(MAX_PARENTS);
+            heads = chosen;
+        }
+        heads.sort_unstable();
+        heads
     }
 }

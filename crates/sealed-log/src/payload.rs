@@ -5,7 +5,16 @@ use serde_bytes::ByteBuf;
 
 use crate::ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, hash};
 use crate::keys::{DeviceCert, RecoveryCert};
-use crate::{DecodeError, decode, encode};
+use crate::{DecodeError, LogOpening, Members, WRAP_LEN, decode, encode};
+
+/// Most bytes of a device's or a space's name.
+pub const MAX_NAME: usize = 200;
+
+/// Most parents of a membership entry.
+pub const MAX_PARENTS: usize = 64;
+
+/// Most bytes of a membership entry's body.
+pub const MAX_MEMBERSHIP: usize = 128 << 10;
 
 /// An entry of another log that this one builds on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,9 +42,11 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Writes a body of a kind that is known here.
+    /// Writes a body of a kind that is known here; puts the deps in order.
     #[must_use]
-    pub fn new(payload: &Payload, deps: Vec<Dep>, time: u64) -> Self {
+    pub fn new(payload: &Payload, mut deps: Vec<Dep>, time: u64) -> Self {
+        deps.sort_unstable();
+        deps.dedup();
         Self { kind: payload.kind() as u16, deps, time, body: payload.encode() }
     }
 
@@ -45,6 +56,16 @@ impl Sealed {
     /// When the kind is known and the body is not one of its own.
     pub fn payload(&self) -> Result<Option<Payload>, DecodeError> {
         Payload::decode(self.kind, &self.body)
+    }
+
+    /// Whether the receivers will take it: nothing is sealed that does not open.
+    pub(crate) fn check(&self) -> Result<(), DecodeError> {
+        self.check_deps()?;
+        self.payload().map(|_| ())
+    }
+
+    pub(crate) fn check_deps(&self) -> Result<(), DecodeError> {
+        rule(ascending(&self.deps))
     }
 }
 
@@ -70,6 +91,14 @@ pub enum Kind {
     Checkpoint = 34,
     Blob = 35,
     Forget = 36,
+}
+
+impl Kind {
+    /// Whether a number, known or not, is one of the kinds that decide who belongs and where the members meet.
+    #[must_use]
+    pub fn is_membership(kind: u16) -> bool {
+        (Self::Genesis as u16..Self::Recovery as u16).contains(&kind)
+    }
 }
 
 /// A body of a kind that is known here.
@@ -123,7 +152,7 @@ impl Payload {
     }
 
     fn decode(kind: u16, body: &[u8]) -> Result<Option<Self>, DecodeError> {
-        Ok(Some(match kind {
+        let payload = match kind {
             1 => Self::OpenLog(decode(body)?),
             2 => Self::Changes(decode(body)?),
             3 if body.is_empty() => Self::Beacon,
@@ -134,8 +163,55 @@ impl Payload {
             22 => Self::Share(decode(body)?),
             24 => Self::Roads(decode(body)?),
             _ => return Ok(None),
-        }))
+        };
+        rule(body.len() <= MAX_MEMBERSHIP || !Kind::is_membership(kind))?;
+        payload.check()?;
+        Ok(Some(payload))
     }
+
+    /// The rules of each kind that types alone do not hold.
+    fn check(&self) -> Result<(), DecodeError> {
+        match self {
+            Self::Beacon => Ok(()),
+            Self::OpenLog(open) => rule(open.signature.len() == 64),
+            Self::Changes(changes) => {
+                rule(changes.items.iter().all(|item| usize::from(item.nonce) <= changes.nonces.len()))
+            }
+            Self::Genesis(genesis) => rule(genesis.name.len() <= MAX_NAME),
+            Self::Add(add) => {
+                parents(&add.parents)?;
+                rule(add.name.len() <= MAX_NAME)
+            }
+            Self::Rotate(rotate) => {
+                parents(&rotate.parents)?;
+                rule(rotate.wraps.is_sorted_by(|a, b| a.recipient < b.recipient))?;
+                rule(rotate.wraps.len() <= Members::MAX + 1)?;
+                rule(rotate.wraps.iter().all(|wrap| wrap.bytes.len() == WRAP_LEN))
+            }
+            Self::Share(share) => {
+                parents(&share.parents)?;
+                rule(share.wrap.bytes.len() == WRAP_LEN)
+            }
+            Self::Roads(roads) => {
+                parents(&roads.parents)?;
+                rule(roads.pseudonyms.iter().all(|known| known.signature.len() == 64))?;
+                rule(roads.openings.iter().all(|opening| opening.len() == LogOpening::LEN))
+            }
+        }
+    }
+}
+
+fn parents(parents: &[EntryName]) -> Result<(), DecodeError> {
+    rule(parents.len() <= MAX_PARENTS && ascending(parents))
+}
+
+/// Sorted, and nothing twice.
+fn ascending<T: Ord>(list: &[T]) -> bool {
+    list.is_sorted_by(|a, b| a < b)
+}
+
+fn rule(holds: bool) -> Result<(), DecodeError> {
+    if holds { Ok(()) } else { Err(DecodeError::Bounds) }
 }
 
 /// Binds a log to the device that writes it.
@@ -174,7 +250,7 @@ pub struct Genesis {
     pub random: [u8; 32],
     /// The first device, an admin.
     pub founder: DeviceCert,
-    /// What its owner calls it.
+    /// What its owner calls it; at most [`MAX_NAME`] bytes, as every name.
     pub name: String,
     /// The recovery key, if there is one.
     pub recovery: Option<RecoveryCert>,
@@ -225,7 +301,7 @@ pub struct Rotate {
     pub check: [u8; 32],
     /// The key for each recipient, sorted by recipient; the recovery key's id stands among them.
     pub wraps: Vec<Wrap>,
-    /// All earlier epochs' keys, sealed under this one; empty for the first.
+    /// All earlier epochs' keys, sealed under this one ([`crate::EpochKey::seal_earlier`]); empty for the first.
     pub earlier: ByteBuf,
 }
 
@@ -271,7 +347,7 @@ pub struct Share {
     pub epoch: EpochId,
     /// Its generation.
     pub generation: u32,
-    /// Proves a key to be this epoch's before it is used.
+    /// Proves a key to be this epoch's before it is used: the same as in the rotate that began the epoch.
     pub check: [u8; 32],
     /// The member and its wrapped key.
     pub wrap: Wrap,

@@ -15,11 +15,11 @@ type Encapped = <XWing as hpke::Kem>::EncappedKey;
 /// Why a sealed thing does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The commitment is to another key; nothing was decrypted.
-    #[error("sealed under a key that is not here")]
+    /// The commitment is to another key or another place; nothing was decrypted.
+    #[error("sealed under a key that is not here, or for another place")]
     OtherKey,
-    /// The key is right and the bytes are not, or they were sealed for another place.
-    #[error("sealed bytes were altered or moved")]
+    /// Key and place are right, and the bytes are not.
+    #[error("sealed bytes were altered")]
     Altered,
     /// Too short to be sealed bytes.
     #[error("too short to be sealed bytes")]
@@ -32,8 +32,11 @@ pub enum SealError {
 /// Bytes that sealing adds: salt, commitment, tag.
 pub const SEAL_OVERHEAD: usize = 32 + 32 + 16;
 
+/// Length of an X-Wing ciphertext.
+const ENCAPPED: usize = 1120;
+
 /// Length of a wrapped 32-byte key: X-Wing ciphertext, key, tag.
-pub const WRAP_LEN: usize = 1120 + 32 + 16;
+pub const WRAP_LEN: usize = ENCAPPED + 32 + 16;
 
 /// The content key of one epoch.
 pub struct EpochKey(Secret);
@@ -63,10 +66,11 @@ impl EpochKey {
     }
 
     /// Seals `plain` as salt, commitment, ciphertext and tag. `salt` must be fresh: key, nonce and commitment derive
-    /// from it, so no nonce is ever kept on disk.
+    /// from it, so no nonce is ever kept on disk. They derive from `bound_to` too: the commitment is to key and
+    /// context, so that nobody, not even who knows the key, makes bytes that open in two places.
     #[must_use]
     pub fn seal(&self, salt: &[u8; 32], bound_to: &[u8], plain: &[u8]) -> Vec<u8> {
-        let derived = Derived::new(&self.0, salt);
+        let derived = Derived::new(&self.0, salt, bound_to);
         let mut sealed = Vec::with_capacity(plain.len() + SEAL_OVERHEAD);
         sealed.extend_from_slice(salt);
         sealed.extend_from_slice(derived.commitment());
@@ -81,14 +85,15 @@ impl EpochKey {
     /// Opens what [`Self::seal`] made with the same key and `bound_to`.
     ///
     /// # Errors
-    /// [`SealError::OtherKey`] from the commitment alone, before anything is decrypted.
+    /// [`SealError::OtherKey`] when key or `bound_to` is another, from the commitment alone, before anything is
+    /// decrypted; [`SealError::Altered`] when the rest was altered.
     pub fn open(&self, bound_to: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         if sealed.len() < SEAL_OVERHEAD {
             return Err(SealError::Short);
         }
         let (salt, rest) = sealed.split_at(32);
         let (commitment, ciphertext) = rest.split_at(32);
-        let derived = Derived::new(&self.0, salt);
+        let derived = Derived::new(&self.0, salt, bound_to);
         if !bool::from(derived.commitment().ct_eq(commitment)) {
             return Err(SealError::OtherKey);
         }
@@ -124,13 +129,13 @@ impl std::fmt::Debug for EpochKey {
     }
 }
 
-/// Key, nonce and commitment for one salt.
+/// Key, nonce and commitment for one salt and one context.
 struct Derived(Zeroizing<[u8; 88]>);
 
 impl Derived {
-    fn new(key: &Secret, salt: &[u8]) -> Self {
+    fn new(key: &Secret, salt: &[u8], bound_to: &[u8]) -> Self {
         let mut out = Zeroizing::new([0; 88]);
-        key.derive(salt, "ties1/seal", &[], &mut *out);
+        key.derive(salt, "ties1/seal", &[bound_to], &mut *out);
         Self(out)
     }
 
@@ -253,10 +258,10 @@ fn seal_to(kem: &KemPublic, info: &[u8], plain: &[u8], rng: &mut impl CryptoRng)
 }
 
 fn open_from(kem: &KemSecret, info: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    if sealed.len() < 1120 + 16 {
+    if sealed.len() < ENCAPPED + 16 {
         return Err(SealError::Short);
     }
-    let (encapped, ciphertext) = sealed.split_at(1120);
+    let (encapped, ciphertext) = sealed.split_at(ENCAPPED);
     let encapped = Encapped::from_bytes(encapped).map_err(|_| SealError::Altered)?;
     hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, XWing>(&OpModeR::Base, kem, &encapped, info, ciphertext, &[])
         .map(Zeroizing::new)
