@@ -5,7 +5,7 @@ use hkdf::Hkdf;
 use hpke::{Deserializable, Kem as _, Serializable, kem::XWing};
 use rand_core::CryptoRng;
 use sha2::Sha256;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::ids::{DeviceId, LogId, Pseudonym, RelayKey, SpaceId, hash};
 
@@ -54,12 +54,7 @@ impl Secret {
 
     /// HKDF-SHA256 with this as input key, `salt`, and a label with a zero byte and `context` as info.
     pub(crate) fn derive(&self, salt: &[u8], label: &str, context: &[&[u8]], out: &mut [u8]) {
-        let mut info = Vec::with_capacity(96);
-        info.extend_from_slice(label.as_bytes());
-        info.push(0);
-        for part in context {
-            info.extend_from_slice(part);
-        }
+        let info = message(label, context);
         Hkdf::<Sha256>::new(Some(salt), &*self.0).expand(&info, out).expect("never more than 255 blocks are asked for");
     }
 
@@ -83,18 +78,59 @@ pub(crate) fn sign(key: &SigningKey, label: &str, parts: &[&[u8]]) -> [u8; 64] {
 
 /// Verifies strictly (no weak keys, no malleable signatures).
 pub(crate) fn verify(key: &[u8; 32], label: &str, parts: &[&[u8]], signature: &[u8; 64]) -> Result<(), KeyError> {
-    let key = strong_key(key)?;
-    key.verify_strict(&message(label, parts), &Signature::from_bytes(signature)).map_err(|_| KeyError::Signature)
+    verify_message(key, &message(label, parts), signature)
+}
+
+fn verify_message(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), KeyError> {
+    strong_key(key)?.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| KeyError::Signature)
 }
 
 /// An Ed25519 public key that is canonical and not of small order.
 pub(crate) fn strong_key(bytes: &[u8; 32]) -> Result<VerifyingKey, KeyError> {
+    // Decompression takes y modulo p, so one point would have two encodings and one log two ids.
+    if !below_p(bytes) {
+        return Err(KeyError::Weak);
+    }
     let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::Weak)?;
     if key.is_weak() {
         return Err(KeyError::Weak);
     }
     Ok(key)
 }
+
+/// An X-Wing public key whose X25519 half is canonical and not of small order. The library takes any 32 bytes there,
+/// and with a point of small order only the other half would protect what is wrapped.
+fn strong_kem_key(bytes: &[u8]) -> Result<KemPublic, KeyError> {
+    let x25519 = bytes.last_chunk::<32>().ok_or(KeyError::Malformed)?;
+    if x25519[31] & 0x80 != 0 || !below_p(x25519) || SMALL_ORDER.contains(x25519) {
+        return Err(KeyError::Weak);
+    }
+    KemPublic::from_bytes(bytes).map_err(|_| KeyError::Weak)
+}
+
+/// Whether the low 255 bits, little-endian, are a number below p = 2^255 - 19.
+fn below_p(bytes: &[u8; 32]) -> bool {
+    bytes[0] < 0xed || bytes[31] & 0x7f != 0x7f || bytes[1..31].iter().any(|byte| *byte != 0xff)
+}
+
+/// The u-coordinates below p of Curve25519's and its twist's points of small order: 0, 1, two of order 8, p - 1.
+/// Source: RFC 7748 section 6.1 and D. J. Bernstein, "Curve25519", validation.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+];
 
 fn message(label: &str, parts: &[&[u8]]) -> Vec<u8> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
@@ -246,7 +282,7 @@ impl DeviceCert {
     }
 
     pub(crate) fn kem(&self) -> Result<KemPublic, KeyError> {
-        KemPublic::from_bytes(&self.0[65..65 + KEM_KEY_LEN]).map_err(|_| KeyError::Weak)
+        strong_kem_key(&self.0[65..65 + KEM_KEY_LEN])
     }
 
     fn signing(&self) -> [u8; 32] {
@@ -400,9 +436,9 @@ impl RecoveryWords {
     /// # Errors
     /// When a word is unknown, one is missing, or the checksum is wrong.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let mut normal = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        let joined = Zeroizing::new(text.split_whitespace().collect::<Vec<_>>().join(" "));
+        let normal = Zeroizing::new(joined.to_lowercase());
         let words = bip39::Mnemonic::parse_in_normalized(bip39::Language::English, &normal);
-        normal.zeroize();
         match words {
             Ok(words) if words.word_count() == 12 => Ok(Self(words)),
             _ => Err(KeyError::Malformed),
@@ -417,13 +453,10 @@ impl RecoveryWords {
     /// The keys that the words stand for.
     #[must_use]
     pub fn keys(&self) -> RecoveryKeys {
-        let mut entropy = self.0.to_entropy();
-        let mut padded = [0u8; 32];
-        padded[..16].copy_from_slice(&entropy[..16]);
-        entropy.zeroize();
-        let keys = RecoveryKeys::from_seed(&Secret::new(padded));
-        padded.zeroize();
-        keys
+        let entropy = Zeroizing::new(self.0.to_entropy());
+        let mut padded = Secret::new([0; 32]);
+        padded.0[..16].copy_from_slice(&entropy[..16]);
+        RecoveryKeys::from_seed(&padded)
     }
 }
 
@@ -516,7 +549,7 @@ impl RecoveryCert {
     }
 
     pub(crate) fn kem(&self) -> Result<KemPublic, KeyError> {
-        KemPublic::from_bytes(&self.0[33..33 + KEM_KEY_LEN]).map_err(|_| KeyError::Weak)
+        strong_kem_key(&self.0[33..33 + KEM_KEY_LEN])
     }
 }
 

@@ -35,7 +35,7 @@ pub fn padme(length: usize) -> usize {
     (length + mask) & !mask
 }
 
-/// Packs a body as method (0 stored, 1 zstd), length (u32, little-endian), bytes and zeros up to a Padmé length.
+/// Packs a body of at most [`MAX_UNPACKED`] bytes as method (0 stored, 1 zstd), length (u32, little-endian), bytes and zeros up to a Padmé length.
 #[must_use]
 pub fn pack(body: &[u8]) -> Vec<u8> {
     let compressed = zstd::bulk::compress(body, 3).ok().filter(|packed| packed.len() < body.len());
@@ -67,6 +67,10 @@ pub fn unpack(packed: &[u8]) -> Result<Vec<u8>, UnpackError> {
 }
 
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, UnpackError> {
+    // One frame and nothing after it: the library would take more, and skippable ones with anything in them.
+    if zstd::zstd_safe::find_frame_compressed_size(bytes) != Ok(bytes.len()) {
+        return Err(UnpackError::Malformed);
+    }
     let claimed = zstd::zstd_safe::get_frame_content_size(bytes)
         .ok()
         .flatten()
@@ -76,5 +80,6 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, UnpackError> {
         return Err(UnpackError::TooLarge);
     }
     let body = zstd::bulk::decompress(bytes, claimed).map_err(|_| UnpackError::Malformed)?;
-    if body.len() == claimed { Ok(body) } else { Err(UnpackError::Malformed) }
+    // What does not get shorter is stored: an empty frame is not what `pack` makes of an empty body.
+    if body.len() == claimed && bytes.len() < claimed { Ok(body) } else { Err(UnpackError::Malformed) }
 }

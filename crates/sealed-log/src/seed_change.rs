@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::hash;
 
-/// Bytes that are no uncompressed change chunk with a 16-byte actor and no dependencies.
+/// Bytes that are no uncompressed change chunk with a 16-byte actor and no dependencies, the first of its actor, of no
+/// time and no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a seed change")]
 pub struct NotASeed;
@@ -16,6 +17,9 @@ pub struct NotASeed;
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHANGE: u8 = 1;
 const ACTOR: usize = 16;
+/// What follows the actor: seq 1, first operation 1, time 0, no message, no other actors. Whatever else stood there
+/// would make a second change of the same content, and the content would be there twice.
+const AFTER_ACTOR: [u8; 5] = [1, 1, 0, 0, 0];
 
 /// The actor that a change must be made with before [`stamp`].
 pub const BLANK_ACTOR: [u8; ACTOR] = [0; ACTOR];
@@ -69,21 +73,25 @@ fn locate(chunk: &[u8]) -> Result<(usize, usize), NotASeed> {
     }
     let (deps, at) = leb128(chunk, body)?;
     let (actor_len, actor) = leb128(chunk, at)?;
-    if deps != 0 || actor_len != ACTOR || actor + ACTOR > chunk.len() {
+    let after = chunk.get(actor + ACTOR..).ok_or(NotASeed)?;
+    if deps != 0 || actor_len != ACTOR || !after.starts_with(&AFTER_ACTOR) {
         return Err(NotASeed);
     }
     Ok((body, actor))
 }
 
+/// Reads an unsigned LEB128 number in its one shortest form. The chunk's length lies outside what the actor is computed
+/// from: two forms of it would make two changes with one actor and seq, and those refuse to merge for ever.
 fn leb128(bytes: &[u8], mut at: usize) -> Result<(usize, usize), NotASeed> {
     let mut value = 0usize;
-    for shift in (0..35).step_by(7) {
+    for shift in (0..28).step_by(7) {
         let byte = *bytes.get(at).ok_or(NotASeed)?;
         at += 1;
         value |= usize::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
-            return Ok((value, at));
+            return if byte == 0 && shift > 0 { Err(NotASeed) } else { Ok((value, at)) };
         }
     }
+    // Four bytes count to 256 MiB; an entry holds 1 MiB.
     Err(NotASeed)
 }
