@@ -35,6 +35,12 @@ impl<'a> Desk<'a> {
         self.environment.clone()
     }
 
+    /// The time now, by the same clock as the book's.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        let given = self.environment.now_ms.and_then(|now| jiff::Timestamp::from_millisecond(now).ok());
+        given.unwrap_or_else(jiff::Timestamp::now)
+    }
+
     /// Whether the data folder holds a book already.
     pub(crate) fn has_book(&self) -> bool {
         // A folder of a later version, or a half-made one, must be reported by the book, not

@@ -172,7 +172,7 @@ mod tests {
         let missing = mistake("ties rm");
         assert_eq!(missing.message, "the following required arguments were not provided: <WHO>...");
         assert_eq!(missing.hint.as_deref(), Some("usage: ties rm <WHO>..."));
-        assert_eq!(mistake("ties ex --to vfc").hint.as_deref(), Some("did you mean `vcf`?"));
+        assert_eq!(mistake("ties ex --to jsno").hint.as_deref(), Some("did you mean `json`?"));
         assert_eq!(mistake("ties lss").hint.as_deref(), Some("did you mean `ls`?"));
     }
 

@@ -158,3 +158,63 @@ fn an_interrupted_demo_leaves_nothing_behind() {
     finish(child, "").code(130);
     assert!(support::names(&scratch).is_empty(), "nothing is left");
 }
+
+#[cfg(unix)]
+mod at_a_terminal {
+    use std::io::Write as _;
+
+    use support::pty::Terminal;
+
+    use super::*;
+
+    /// Starts pairing at a terminal and hands the ticket to the new device.
+    fn ask_to_be_let_in(laptop: &Device, phone: &Device) -> (Terminal, Child) {
+        let mut host = Terminal::start(laptop.command(["device", "add", "--ticket", "--color", "never"]));
+        host.expect("ties device join -");
+        host.expect("\n");
+        let ticket = host.line();
+        host.expect("Waiting for the new device");
+        let mut guest = phone
+            .command(["device", "join", "-", "--name", "phone"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a started guest");
+        let mut stdin = guest.stdin.take().expect("a piped input");
+        writeln!(stdin, "{ticket}").expect("a ticket handed over");
+        guest.stdin = Some(stdin);
+        (host, guest)
+    }
+
+    #[test]
+    fn the_user_sees_who_comes_and_lets_them_in() {
+        let (laptop, phone) = (Device::started(), Device::empty());
+        let relay = Relay::start(&laptop);
+        laptop.run(["relay", "add", &relay.url]).ok();
+        let (mut host, guest) = ask_to_be_let_in(&laptop, &phone);
+        host.expect("fingerprint  ");
+        let words = host.line();
+        host.expect("Add 'phone'? [y/N] ");
+        host.type_in("y\n");
+        host.expect("Added.");
+        assert_eq!(host.finish().0, 0);
+        let joined = finish(guest, "").ok();
+        assert!(joined.err.contains(words.trim()), "both show {words:?}: {}", joined.err);
+    }
+
+    #[test]
+    fn a_device_that_is_turned_away_gets_nothing() {
+        let (laptop, phone) = (Device::started(), Device::empty());
+        let relay = Relay::start(&laptop);
+        laptop.run(["relay", "add", &relay.url]).ok();
+        let (mut host, guest) = ask_to_be_let_in(&laptop, &phone);
+        host.expect("[y/N] ");
+        host.type_in("no\n");
+        assert_eq!(host.finish().0, 1);
+        let ran = finish(guest, "");
+        assert_ne!(ran.code, 0, "{}", ran.out);
+        assert_eq!(laptop.json(["device", "list"])["devices"].as_array().unwrap().len(), 1);
+        phone.run(["ls"]).code(3);
+    }
+}

@@ -209,12 +209,12 @@ fn list(desk: &mut Desk<'_>) -> Outcome {
     if desk.shell.json() {
         return desk.shell.value(&json!({"schema": SCHEMA, "devices": devices}));
     }
-    let width = desk.shell.width();
-    desk.shell.lines(table(&devices).lines(width))
+    let lines = table(&devices, desk.now()).lines(desk.shell.width());
+    desk.shell.lines(lines)
 }
 
 /// Devices as a table, one to a row.
-pub(super) fn table(devices: &[DeviceRow]) -> Table {
+pub(super) fn table(devices: &[DeviceRow], now: jiff::Timestamp) -> Table {
     let mut table = Table::new(vec![
         Column::flexible("device").painted(palette::strong),
         Column::whole("role"),
@@ -224,7 +224,7 @@ pub(super) fn table(devices: &[DeviceRow]) -> Table {
     for device in devices {
         let heard = match (&device.last_heard, device.this) {
             (_, true) => "this device".to_owned(),
-            (Some(instant), _) => status::since(instant),
+            (Some(instant), _) => status::since(instant, now),
             (None, _) => "never".to_owned(),
         };
         let cells = [&device.name, &device.role, &heard, &device.id];

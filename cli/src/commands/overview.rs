@@ -26,7 +26,7 @@ pub(crate) fn run(desk: &mut Desk<'_>) -> Outcome {
     for line in status::troubles(&status) {
         desk.shell.line(line)?;
     }
-    for line in status::roads(&status) {
+    for line in status::roads(&status, desk.now()) {
         desk.shell.line(line)?;
     }
     if status.people == 0 {

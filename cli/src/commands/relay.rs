@@ -119,7 +119,8 @@ fn list(desk: &mut Desk<'_>) -> Outcome {
     if relays.is_empty() {
         desk.shell.remark("No relay yet. `ties relay add URL` uses one, `ties relay serve` runs one.");
     }
-    desk.shell.lines(relays.iter().map(|relay: &RelayRow| status::relay(relay)).collect::<Vec<_>>())
+    let now = desk.now();
+    desk.shell.lines(relays.iter().map(|relay: &RelayRow| status::relay(relay, now)).collect::<Vec<_>>())
 }
 
 /// The words of `ties relay serve`.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use ties_book::api::{RelayRow, Reply, Request, Status as State};
 
@@ -54,29 +55,29 @@ fn show(desk: &mut Desk<'_>, state: &State) -> Outcome {
     let home = desk.home().display().to_string();
     let people = amount::counted(state.people as u64, "person", "people");
     let notes = amount::counted(state.notes as u64, "note", "notes");
-    let width = desk.shell.width();
+    let (width, now) = (desk.shell.width(), desk.now());
     let shell = &mut *desk.shell;
     shell.line(format!("{} · {people} · {notes}", palette::strong(&inline(&state.device_name))))?;
     shell.line(palette::faint(&inline(&home)))?;
     shell.line("")?;
-    shell.lines(device::table(&state.devices).lines(width))?;
+    shell.lines(device::table(&state.devices, now).lines(width))?;
     shell.line("")?;
-    shell.lines(roads(state))?;
+    shell.lines(roads(state, now))?;
     shell.lines(troubles(state))
 }
 
 /// A line for each relay, or one that says there is none.
-pub(super) fn roads(state: &State) -> Vec<String> {
+pub(super) fn roads(state: &State, now: Timestamp) -> Vec<String> {
     if state.relays.is_empty() {
         return vec![palette::faint("No relay: changes stay on this device (ties relay add URL).")];
     }
-    state.relays.iter().map(relay).collect()
+    state.relays.iter().map(|one| relay(one, now)).collect()
 }
 
 /// One relay in a line.
-pub(super) fn relay(relay: &RelayRow) -> String {
+pub(super) fn relay(relay: &RelayRow, now: Timestamp) -> String {
     let contact = match &relay.last_contact {
-        Some(instant) => format!("synced {}", since(instant)),
+        Some(instant) => format!("synced {}", since(instant, now)),
         None => "not synced yet".to_owned(),
     };
     let mut line = format!("{}  {contact}", palette::strong(&road(&relay.url)));
@@ -97,9 +98,31 @@ pub(super) fn troubles(state: &State) -> Vec<String> {
 }
 
 /// How long ago an RFC 3339 instant was; one that cannot be read is shown as it is.
-pub(super) fn since(instant: &str) -> String {
-    let Ok(then) = instant.parse::<jiff::Timestamp>() else { return inline(instant).into_owned() };
-    let passed = jiff::Timestamp::now().duration_since(then);
+pub(super) fn since(instant: &str, now: Timestamp) -> String {
+    let Ok(then) = instant.parse::<Timestamp>() else { return inline(instant).into_owned() };
+    let passed = now.duration_since(then);
     // Another device's clock may be ahead of ours.
     amount::ago(Duration::try_from(passed).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_says_when_it_was_reached_and_what_it_lacks() {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let mut row = RelayRow { url: "ws://127.0.0.1:7700#key".into(), ..RelayRow::default() };
+        let plain = |row: &RelayRow| anstream::adapter::strip_str(&relay(row, now)).to_string();
+        assert_eq!(plain(&row), "ws://127.0.0.1:7700  not synced yet");
+        row.last_contact = Some("2026-11-23T11:55:00Z".into());
+        row.to_send = 1;
+        assert_eq!(plain(&row), "ws://127.0.0.1:7700  synced 5 minutes ago, 1 change to send");
+        row.last_contact = Some("2026-11-23T12:00:09Z".into());
+        row.last_error = Some("no answer\u{1b}".into());
+        assert_eq!(
+            plain(&row),
+            "ws://127.0.0.1:7700  synced just now, 1 change to send\n  failed since: no answer\\u{1b}"
+        );
+    }
 }

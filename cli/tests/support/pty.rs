@@ -66,6 +66,15 @@ impl Terminal {
         }
     }
 
+    /// What stands between here and the end of the line, once that has come.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let start = self.passed;
+        self.expect("\n");
+        let seen = self.seen.lock().expect("the screen");
+        seen[start..self.passed].trim_end().to_owned()
+    }
+
     /// Types.
     pub fn type_in(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).expect("typed");
