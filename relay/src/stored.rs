@@ -1,0 +1,273 @@
+//! The storage of a relay that stays, in the tables of `ties-store`.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `relay/mailboxes` | mailbox | its number (u32), bytes of its entries (u64) |
+//! | `relay/statements` | number, name of the statement | its exact bytes |
+//! | `relay/openings` | number, log | its exact bytes |
+//! | `relay/members` | pseudonym, mailbox | nothing |
+//! | `relay/tokens` | hash of the token | mailboxes left (u32), end in seconds since 1970 (u64) |
+//! | `relay/about` | `store` | 16 random bytes that name this store |
+//! | `relay/about` | `mailboxes` | the last number given to a mailbox (u32) |
+//!
+//! Numbers are big-endian. A mailbox's logs are those of `ties-store` under its number; numbers begin with 1.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ties_sealed_log::{
+    AccessStatement, Appended, Entry, EntryName, Log, LogId, LogOpening, MailboxId, Pseudonym, Tip, Vector,
+};
+use ties_store::{Read, Snapshot, Store, StoreError, StoredLog, Table, Transaction};
+
+use crate::storage::Storage;
+use crate::token::{TokenHash, TokenRecord};
+
+/// One batch of reads and writes on a relay's database.
+///
+/// Reads see one snapshot until the first write; only that opens a transaction.
+pub struct Batch<'s> {
+    store: &'s Store,
+    access: RefCell<Access>,
+    rows: RefCell<BTreeMap<MailboxId, Option<MailboxRow>>>,
+}
+
+enum Access {
+    Reading(Snapshot),
+    Writing(Transaction),
+}
+
+#[derive(Clone, Copy)]
+struct MailboxRow {
+    number: u32,
+    bytes: u64,
+    unsaved: bool,
+}
+
+impl<'s> Batch<'s> {
+    /// Begins a batch.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn begin(store: &'s Store) -> Result<Self, StoreError> {
+        let access = RefCell::new(Access::Reading(store.read()?));
+        Ok(Self { store, access, rows: RefCell::default() })
+    }
+
+    /// Makes what was written durable, if anything was.
+    ///
+    /// # Errors
+    /// When the database cannot be written; then nothing of the batch has happened.
+    pub fn commit(self) -> Result<(), StoreError> {
+        let Access::Writing(mut transaction) = self.access.into_inner() else { return Ok(()) };
+        for (mailbox, row) in self.rows.into_inner() {
+            if let Some(row) = row.filter(|row| row.unsaved) {
+                transaction.put(MAILBOXES, mailbox.as_bytes(), &row.to_bytes())?;
+            }
+        }
+        transaction.commit()
+    }
+
+    /// The 16 bytes that name this store, drawn once.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn name(&mut self, fresh: [u8; 16]) -> Result<[u8; 16], StoreError> {
+        if let Some(name) = self.read().get(ABOUT, STORE)? {
+            return name.try_into().map_err(|_| damaged("the store's name has a wrong length"));
+        }
+        self.write()?.put(ABOUT, STORE, &fresh)?;
+        Ok(fresh)
+    }
+
+    fn read(&self) -> Ref<'_, dyn Read> {
+        Ref::map(self.access.borrow(), |access| match access {
+            Access::Reading(snapshot) => snapshot as &dyn Read,
+            Access::Writing(transaction) => transaction as &dyn Read,
+        })
+    }
+
+    fn write(&mut self) -> Result<&mut Transaction, StoreError> {
+        let access = self.access.get_mut();
+        if let Access::Reading(_) = access {
+            *access = Access::Writing(self.store.write()?);
+        }
+        match access {
+            Access::Writing(transaction) => Ok(transaction),
+            Access::Reading(_) => Err(StoreError::ReadOnly),
+        }
+    }
+
+    /// Reads the logs of a mailbox; `T::default()` if there is none.
+    fn with_log<T: Default>(
+        &self,
+        mailbox: &MailboxId,
+        ask: impl FnOnce(&StoredLog<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some(row) = self.row(mailbox)? else { return Ok(T::default()) };
+        let mut access: RefMut<'_, Access> = self.access.borrow_mut();
+        match &mut *access {
+            Access::Reading(snapshot) => ask(&snapshot.log(row.number)),
+            Access::Writing(transaction) => ask(&transaction.log(row.number)),
+        }
+    }
+
+    fn row(&self, mailbox: &MailboxId) -> Result<Option<MailboxRow>, StoreError> {
+        if let Some(row) = self.rows.borrow().get(mailbox) {
+            return Ok(*row);
+        }
+        let row = self.read().get(MAILBOXES, mailbox.as_bytes())?;
+        let row = row.map(|bytes| MailboxRow::parse(&bytes)).transpose()?;
+        self.rows.borrow_mut().insert(*mailbox, row);
+        Ok(row)
+    }
+
+    /// The row of a mailbox, which is made if need be.
+    fn make_row(&mut self, mailbox: &MailboxId) -> Result<MailboxRow, StoreError> {
+        if let Some(row) = self.row(mailbox)? {
+            return Ok(row);
+        }
+        let last = self.read().get(ABOUT, LAST_NUMBER)?;
+        let last = last.map_or(Ok(0), |bytes| bytes.try_into().map(u32::from_be_bytes));
+        let last = last.map_err(|_| damaged("the last number of a mailbox has a wrong length"))?;
+        let number = last.checked_add(1).ok_or(StoreError::TooLarge)?;
+        self.write()?.put(ABOUT, LAST_NUMBER, &number.to_be_bytes())?;
+        let row = MailboxRow { number, bytes: 0, unsaved: true };
+        self.rows.get_mut().insert(*mailbox, Some(row));
+        Ok(row)
+    }
+
+    fn values(&self, table: Table, mailbox: &MailboxId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let Some(row) = self.row(mailbox)? else { return Ok(Vec::new()) };
+        let pairs = self.read().pairs(table, &row.number.to_be_bytes())?;
+        Ok(pairs.into_iter().map(|(_, value)| value).collect())
+    }
+}
+
+impl Storage for Batch<'_> {
+    type Error = StoreError;
+
+    fn statements(&self, mailbox: &MailboxId) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.values(STATEMENTS, mailbox)
+    }
+
+    fn put_statement(&mut self, mailbox: &MailboxId, statement: &AccessStatement) -> Result<(), StoreError> {
+        let number = self.make_row(mailbox)?.number.to_be_bytes();
+        let key = [&number[..], statement.name().as_bytes()].concat();
+        self.write()?.put(STATEMENTS, &key, statement.bytes())
+    }
+
+    fn openings(&self, mailbox: &MailboxId) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.values(OPENINGS, mailbox)
+    }
+
+    fn put_opening(&mut self, mailbox: &MailboxId, opening: &LogOpening) -> Result<(), StoreError> {
+        let number = self.make_row(mailbox)?.number.to_be_bytes();
+        let key = [&number[..], opening.log().as_bytes()].concat();
+        self.write()?.put(OPENINGS, &key, opening.as_bytes())
+    }
+
+    fn mailboxes_of(&self, pseudonym: &Pseudonym) -> Result<Vec<MailboxId>, StoreError> {
+        let pairs = self.read().pairs(MEMBERS, pseudonym.as_bytes())?;
+        let mailbox = |(key, _): (Vec<u8>, _)| key.get(32..)?.try_into().ok().map(MailboxId);
+        pairs
+            .into_iter()
+            .map(|pair| mailbox(pair).ok_or_else(|| damaged("a member's key has a wrong length")))
+            .collect()
+    }
+
+    fn set_member(&mut self, mailbox: &MailboxId, pseudonym: &Pseudonym, member: bool) -> Result<(), StoreError> {
+        let key = [&pseudonym.as_bytes()[..], mailbox.as_bytes()].concat();
+        if member { self.write()?.put(MEMBERS, &key, &[]) } else { self.write()?.remove(MEMBERS, &key).map(drop) }
+    }
+
+    fn token(&self, token: &TokenHash) -> Result<Option<TokenRecord>, StoreError> {
+        self.read().get(TOKENS, token.as_bytes())?.map(|bytes| parse_token(&bytes)).transpose()
+    }
+
+    fn put_token(&mut self, token: &TokenHash, record: TokenRecord) -> Result<(), StoreError> {
+        let mut value = [0; 12];
+        value[..4].copy_from_slice(&record.uses.to_be_bytes());
+        value[4..].copy_from_slice(&record.expires.as_secs().to_be_bytes());
+        self.write()?.put(TOKENS, token.as_bytes(), &value)
+    }
+
+    fn vector(&self, mailbox: &MailboxId) -> Result<Vector, StoreError> {
+        self.with_log(mailbox, |log| log.vector())
+    }
+
+    fn bytes(&self, mailbox: &MailboxId) -> Result<u64, StoreError> {
+        Ok(self.row(mailbox)?.map_or(0, |row| row.bytes))
+    }
+
+    fn tips(&self, mailbox: &MailboxId, log: &LogId) -> Result<Vec<Tip>, StoreError> {
+        self.with_log(mailbox, |logs| logs.tips(log))
+    }
+
+    fn names(&self, mailbox: &MailboxId, log: &LogId, seq: u64) -> Result<Vec<EntryName>, StoreError> {
+        self.with_log(mailbox, |logs| logs.names(log, seq))
+    }
+
+    fn after(&self, mailbox: &MailboxId, log: &LogId, seq: u64, budget: usize) -> Result<Vec<Entry>, StoreError> {
+        self.with_log(mailbox, |logs| logs.after(log, seq, budget))
+    }
+
+    fn forked_at(&self, mailbox: &MailboxId, log: &LogId) -> Result<Option<u64>, StoreError> {
+        self.with_log(mailbox, |logs| logs.forked_at(log))
+    }
+
+    fn append(&mut self, mailbox: &MailboxId, entry: &Entry) -> Result<Appended, StoreError> {
+        let mut row = self.make_row(mailbox)?;
+        let verdict = self.write()?.log(row.number).append(entry)?;
+        if verdict.is_new() {
+            row.bytes += entry.bytes().len() as u64;
+            row.unsaved = true;
+            self.rows.get_mut().insert(*mailbox, Some(row));
+        }
+        Ok(verdict)
+    }
+}
+
+impl std::fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Batch(..)")
+    }
+}
+
+impl MailboxRow {
+    fn to_bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.number.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.bytes.to_be_bytes());
+        bytes
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
+        let (number, bytes) = two_numbers(bytes).ok_or_else(|| damaged("a mailbox's row has a wrong length"))?;
+        Ok(Self { number, bytes, unsaved: false })
+    }
+}
+
+fn parse_token(bytes: &[u8]) -> Result<TokenRecord, StoreError> {
+    let (uses, expires) = two_numbers(bytes).ok_or_else(|| damaged("a token's row has a wrong length"))?;
+    Ok(TokenRecord { uses, expires: Duration::from_secs(expires) })
+}
+
+fn two_numbers(bytes: &[u8]) -> Option<(u32, u64)> {
+    let (first, second) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*first), u64::from_be_bytes(second.try_into().ok()?)))
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Damaged(what.to_owned())
+}
+
+const MAILBOXES: Table = Table::named("relay/mailboxes");
+const STATEMENTS: Table = Table::named("relay/statements");
+const OPENINGS: Table = Table::named("relay/openings");
+const MEMBERS: Table = Table::named("relay/members");
+const TOKENS: Table = Table::named("relay/tokens");
+const ABOUT: Table = Table::named("relay/about");
+const STORE: &[u8] = b"store";
+const LAST_NUMBER: &[u8] = b"mailboxes";
