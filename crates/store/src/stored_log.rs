@@ -23,7 +23,8 @@ enum Access<'a> {
 }
 
 impl<'a> StoredLog<'a> {
-    pub(crate) fn reading(read: &'a dyn Read, space: u32) -> Self {
+    /// The logs of one space or mailbox, to read, over whatever is being read.
+    pub fn reading(read: &'a dyn Read, space: u32) -> Self {
         Self { access: Access::Reading(read), space }
     }
 
