@@ -1,8 +1,9 @@
 //! How a relay and a pseudonym prove themselves to each other before anything else is said.
 //!
-//! Three messages: the relay's hello, the client's proof, the relay's proof. Both sign one transcript: the relay's key,
-//! the host name that was dialled, both nonces, a value that only the two ends of one TLS connection know (zeros where
-//! there is none), and the pseudonym. A proof is therefore good for this relay, this name, this connection, this once.
+//! Three messages: the relay's hello, the client's proof, the relay's proof. Both sign one transcript: the hello to the
+//! byte, the host name that was dialled, a value that only the two ends of one TLS connection know (zeros where there
+//! is none), the client's nonce and the pseudonym. A proof is therefore good for this relay, this name, this
+//! connection, this once, and nobody in between alters what the relay says of its store.
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -78,8 +79,9 @@ pub enum HandshakeError {
     Refused(Refusal),
 }
 
-fn transcript(channel: &Channel, relay: &RelayKey, nonces: (&[u8; 32], &[u8; 32]), pseudonym: &Pseudonym) -> Vec<u8> {
-    encode(&(VERSION, relay, &channel.host, nonces.0, nonces.1, channel.exporter, pseudonym))
+/// What both proofs sign: every part has a fixed length or its length before it.
+fn transcript(hello: &[u8], channel: &Channel, nonce: &[u8; 32], pseudonym: &Pseudonym) -> Vec<u8> {
+    encode(&(hello, &channel.host, channel.exporter, nonce, pseudonym))
 }
 
 fn signature(bytes: &ByteBuf) -> Result<&[u8; 64], HandshakeError> {
@@ -90,7 +92,7 @@ fn signature(bytes: &ByteBuf) -> Result<&[u8; 64], HandshakeError> {
 #[derive(Debug)]
 pub struct ExpectAuth {
     channel: Channel,
-    nonce: [u8; 32],
+    hello: Vec<u8>,
 }
 
 impl ExpectAuth {
@@ -104,8 +106,8 @@ impl ExpectAuth {
     ) -> (Self, Vec<u8>) {
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
-        let hello = Greeting::Hello { version: VERSION, relay: key.id(), nonce, store, max_frame };
-        (Self { channel, nonce }, encode(&hello))
+        let hello = encode(&Greeting::Hello { version: VERSION, relay: key.id(), nonce, store, max_frame });
+        (Self { channel, hello: hello.clone() }, hello)
     }
 
     /// Takes the client's proof: the proven pseudonym, and the answer to send.
@@ -116,7 +118,7 @@ impl ExpectAuth {
         let Greeting::Auth { pseudonym, nonce, signature: proof } = decode(frame)? else {
             return Err(HandshakeError::OutOfTurn);
         };
-        let transcript = transcript(&self.channel, &key.id(), (&self.nonce, &nonce), &pseudonym);
+        let transcript = transcript(&self.hello, &self.channel, &nonce, &pseudonym);
         pseudonym.verify(CLIENT, &[&transcript], signature(&proof)?)?;
         let signature = ByteBuf::from(key.sign(RELAY, &[&transcript]));
         Ok((pseudonym, encode(&Greeting::Welcome { signature })))
@@ -147,7 +149,7 @@ impl ExpectHello {
         key: &PseudonymKey,
         rng: &mut impl CryptoRng,
     ) -> Result<(ExpectWelcome, Vec<u8>), HandshakeError> {
-        let Greeting::Hello { version, relay, nonce: theirs, store, max_frame } = hello_or_sorry(frame)? else {
+        let Greeting::Hello { version, relay, store, max_frame, .. } = hello_or_sorry(frame)? else {
             return Err(HandshakeError::OutOfTurn);
         };
         if version != VERSION {
@@ -158,7 +160,7 @@ impl ExpectHello {
         }
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
-        let transcript = transcript(&self.channel, &relay, (&theirs, &nonce), &key.id());
+        let transcript = transcript(frame, &self.channel, &nonce, &key.id());
         let signature = ByteBuf::from(key.sign(CLIENT, &[&transcript]));
         let auth = encode(&Greeting::Auth { pseudonym: key.id(), nonce, signature });
         Ok((ExpectWelcome { transcript, relay, greeted: Greeted { store, max_frame } }, auth))

@@ -18,6 +18,7 @@ pub mod protocol {}
 mod handshake;
 mod pairing;
 mod replica;
+mod sending;
 mod session;
 mod ticket;
 mod wire;
@@ -27,4 +28,4 @@ pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, P
 pub use replica::{Replica, Taken};
 pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
 pub use ticket::{Ticket, TicketError};
-pub use wire::{MAX_FRAME, MAX_PASS, Message, Refusal, VERSION, WINDOW};
+pub use wire::{MAX_FRAME, MAX_LOGS, MAX_PASS, MAX_TIPS, Message, Refusal, VERSION, WINDOW};

@@ -9,17 +9,21 @@
 //! 3. guest: its pseudonym at the relay;
 //! 4. host: the guest is on the mailbox's list.
 //!
-//! Messages repeat harmlessly: either side may lose its link and say its last word again.
+//! Messages repeat harmlessly: either side may lose its link, or start anew, and say its last word again. One ticket
+//! admits one guest: the first that greets, and no other.
+
+use std::collections::BTreeMap;
 
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use ties_sealed_log::{
-    DecodeError, DeviceCert, DeviceKeys, EntryName, EpochId, EpochKey, KnownPseudonym, RelayRoad, Share, SpaceId,
-    WrapContext, decode, encode,
+    DecodeError, DeviceCert, DeviceId, DeviceKeys, EntryName, EpochId, EpochKey, KnownPseudonym, RelayKey, RelayRoad,
+    SEAL_OVERHEAD, Secret, Share, SpaceId, Wrap, WrapContext, decode, encode,
 };
 
 use crate::ticket::Ticket;
+use crate::wire::MAX_PASS;
 
 /// Why a pairing fails. Nothing has changed on either device then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -74,9 +78,10 @@ pub struct Welcome {
     pub space: SpaceId,
     /// Its genesis entry.
     pub genesis: EntryName,
-    /// Every epoch's key, wrapped for the guest by the host.
+    /// Keys of epochs, wrapped for the guest by the host. An epoch carries the keys of those before it, so that the
+    /// newest ones are enough.
     pub shares: Vec<Share>,
-    /// Where to meet from now on.
+    /// Where to meet from now on. The guest learns access statements that are left out here from its first session.
     pub roads: Vec<RelayRoad>,
 }
 
@@ -92,7 +97,7 @@ struct Channel {
 
 impl Channel {
     fn new(ticket: &Ticket) -> Self {
-        let base = EpochKey::new(ties_sealed_log::Secret::new(*ticket.secret().expose()));
+        let base = EpochKey::new(Secret::new(*ticket.secret().expose()));
         Self {
             room: ticket.room(),
             to_host: EpochKey::new(base.derive("ties1/pair/to-host")),
@@ -117,25 +122,42 @@ impl Channel {
 pub enum HostStep {
     /// Ask the owner; then call [`Host::welcome`] or [`Host::decline`].
     Ask(Hello),
-    /// Put the guest's pseudonym on the mailbox's list; then call [`Host::done`].
+    /// Put the guest's pseudonym on the mailbox's list; then call [`Host::done`]. It may come once for each relay.
     Enlist(KnownPseudonym),
     /// Say this again.
     Repeat(Vec<u8>),
+    /// Nothing: the guest repeats what is being seen to already.
+    Wait,
 }
 
 /// The existing device's side.
 pub struct Host {
     channel: Channel,
     guest: Option<Hello>,
-    enlisted: Option<KnownPseudonym>,
-    last: Option<Vec<u8>>,
+    answer: Option<Answer>,
+    enlisted: BTreeMap<RelayKey, KnownPseudonym>,
+    done: Option<Vec<u8>>,
+}
+
+/// What the owner decided, and the frame that said so.
+enum Answer {
+    Welcome { frame: Vec<u8>, space: SpaceId, relays: Vec<RelayKey> },
+    Declined(Vec<u8>),
+}
+
+impl Answer {
+    fn frame(&self) -> &[u8] {
+        match self {
+            Self::Welcome { frame, .. } | Self::Declined(frame) => frame,
+        }
+    }
 }
 
 impl Host {
-    /// Waits for the guest of a ticket.
+    /// Waits for the guest of a ticket. When the ticket expires, drop it: this side reads no clock.
     #[must_use]
     pub fn new(ticket: &Ticket) -> Self {
-        Self { channel: Channel::new(ticket), guest: None, enlisted: None, last: None }
+        Self { channel: Channel::new(ticket), guest: None, answer: None, enlisted: BTreeMap::new(), done: None }
     }
 
     /// Takes a message from the room.
@@ -151,27 +173,42 @@ impl Host {
         }
     }
 
-    /// Answers a guest that its owner accepts.
-    pub fn welcome(&mut self, welcome: Welcome, rng: &mut impl CryptoRng) -> Vec<u8> {
-        self.say(&Word::Welcome(Box::new(welcome)), rng)
+    /// Answers a guest that its owner accepts. Access statements are left out of the roads when the message would be
+    /// longer than a rendezvous passes on.
+    pub fn welcome(&mut self, mut welcome: Welcome, rng: &mut impl CryptoRng) -> Vec<u8> {
+        if encode(&welcome).len() + 1 + SEAL_OVERHEAD > MAX_PASS {
+            welcome.roads.iter_mut().for_each(|road| road.statements.clear());
+        }
+        let relays = welcome.roads.iter().map(|road| road.relay).collect();
+        let space = welcome.space;
+        let frame = self.say(&Word::Welcome(Box::new(welcome)), rng);
+        self.answer = Some(Answer::Welcome { frame: frame.clone(), space, relays });
+        frame
     }
 
-    /// Answers a guest that its owner does not know.
+    /// Answers a guest that its owner does not know. It stays declined, whatever it says.
     pub fn decline(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
-        self.say(&Word::Declined, rng)
+        let frame = self.say(&Word::Declined, rng);
+        self.answer = Some(Answer::Declined(frame.clone()));
+        frame
     }
 
     /// Tells the guest that it is on the list.
     pub fn done(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
-        self.say(&Word::Done, rng)
+        let frame = self.say(&Word::Done, rng);
+        self.done = Some(frame.clone());
+        frame
     }
 
     fn greet(&mut self, hello: Hello) -> Result<HostStep, PairingError> {
         match &self.guest {
             Some(known) if *known != hello => Err(PairingError::Used),
-            Some(_) => self.last.clone().map(HostStep::Repeat).ok_or(PairingError::OutOfTurn),
+            Some(_) => {
+                let answer = self.answer.as_ref();
+                Ok(answer.map_or(HostStep::Wait, |answer| HostStep::Repeat(answer.frame().to_vec())))
+            }
             None if hello.name.len() > MAX_NAME || hello.name.is_empty() => {
-                Err(PairingError::Malformed(DecodeError::Malformed))
+                Err(PairingError::Malformed(DecodeError::Bounds))
             }
             None => {
                 self.guest = Some(hello.clone());
@@ -181,21 +218,30 @@ impl Host {
     }
 
     fn enlist(&mut self, pseudonym: KnownPseudonym) -> Result<HostStep, PairingError> {
-        let guest = self.guest.as_ref().ok_or(PairingError::OutOfTurn)?;
-        if pseudonym.device != guest.certificate.id() || self.last.is_none() {
+        let (Some(guest), Some(Answer::Welcome { space, relays, .. })) = (&self.guest, &self.answer) else {
+            return Err(PairingError::OutOfTurn);
+        };
+        if pseudonym.device != guest.certificate.id() || !relays.contains(&pseudonym.relay) {
             return Err(PairingError::OutOfTurn);
         }
-        if self.enlisted.as_ref() == Some(&pseudonym) {
-            return self.last.clone().map(HostStep::Repeat).ok_or(PairingError::OutOfTurn);
+        match self.enlisted.get(&pseudonym.relay) {
+            Some(known) if *known == pseudonym => Ok(self.done.clone().map_or(HostStep::Wait, HostStep::Repeat)),
+            Some(_) => Err(PairingError::Used),
+            None => {
+                let signature = pseudonym.signature.as_slice().try_into().map_err(|_| PairingError::Keys)?;
+                guest
+                    .certificate
+                    .verify_pseudonym(space, &pseudonym.relay, &pseudonym.pseudonym, signature)
+                    .map_err(|_| PairingError::Keys)?;
+                self.enlisted.insert(pseudonym.relay, pseudonym.clone());
+                self.done = None;
+                Ok(HostStep::Enlist(pseudonym))
+            }
         }
-        self.enlisted = Some(pseudonym.clone());
-        Ok(HostStep::Enlist(pseudonym))
     }
 
-    fn say(&mut self, word: &Word, rng: &mut impl CryptoRng) -> Vec<u8> {
-        let frame = self.channel.seal(&self.channel.to_guest, word, rng);
-        self.last = Some(frame.clone());
-        frame
+    fn say(&self, word: &Word, rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.channel.seal(&self.channel.to_guest, word, rng)
     }
 }
 
@@ -226,7 +272,7 @@ pub struct Accepted {
 /// The new device's side.
 pub struct Guest<'d> {
     channel: Channel,
-    host: ties_sealed_log::DeviceId,
+    host: DeviceId,
     device: &'d DeviceKeys,
     welcomed: bool,
 }
@@ -269,6 +315,9 @@ impl<'d> Guest<'d> {
         let recipient = self.device.id();
         let mut keys = Vec::with_capacity(welcome.shares.len());
         for share in &welcome.shares {
+            if share.wrap.recipient != recipient {
+                return Err(PairingError::Keys);
+            }
             let context =
                 WrapContext { space: &welcome.space, epoch: &share.epoch, recipient: &recipient, author: &self.host };
             let key = self.device.unwrap(&share.wrap.bytes, context).map_err(|_| PairingError::Keys)?;
@@ -308,7 +357,7 @@ pub fn share_keys<'k>(
             epoch: *epoch,
             generation,
             check: key.check(epoch),
-            wrap: ties_sealed_log::Wrap { recipient, bytes: ByteBuf::from(bytes) },
+            wrap: Wrap { recipient, bytes: ByteBuf::from(bytes) },
         })
     };
     keys.into_iter().map(wrap).collect()

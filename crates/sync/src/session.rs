@@ -1,13 +1,13 @@
-//! What two replicas say to each other.
+//! What two replicas say to each other: the session, what it takes in, and when it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use ties_sealed_log::{Appended, DecodeError, Entry, EntryError, LogId, Tip, TipRecord, Vector};
+use ties_sealed_log::{Appended, DecodeError, Entry, EntryError, LogId, MAX_STATEMENTS, Tip, TipRecord, Vector};
 
 use crate::replica::{Replica, Taken};
-use crate::wire::{Message, Refusal, VERSION, WINDOW};
+use crate::wire::{MAX_LOGS, MAX_TIPS, Message, Refusal, VERSION};
 
 /// One conversation between two replicas over one link, from both sides alike.
 ///
@@ -18,33 +18,58 @@ use crate::wire::{Message, Refusal, VERSION, WINDOW};
 /// What a call returns must be sent only after what it wrote to the replica is durable (see [`Replica`]).
 #[derive(Debug)]
 pub struct Session {
-    subject: [u8; 32],
-    stage: Stage,
+    pub(crate) subject: [u8; 32],
+    pub(crate) stage: Stage,
     /// Tips that the other side has, or will have once what was sent arrives.
-    peer: Vector,
+    pub(crate) peer: Vector,
     /// Tips that the other side announced and that are not here yet.
-    wanted: BTreeSet<TipRecord>,
+    pub(crate) wanted: BTreeSet<TipRecord>,
     /// Logs being sent: everything after this place.
-    sending: BTreeMap<LogId, u64>,
-    /// Logs whose common past is being looked for.
-    probing: BTreeSet<LogId>,
+    pub(crate) sending: BTreeMap<LogId, u64>,
+    /// Logs whose common past was asked for.
+    pub(crate) probing: BTreeSet<LogId>,
     /// Logs of which the other side takes nothing more.
-    refused: BTreeSet<LogId>,
-    access: [u8; 32],
-    /// Bytes of entries sent and not yet acknowledged; at most [`WINDOW`], or one oversized place.
-    in_flight: u32,
-    settled: bool,
+    pub(crate) refused: BTreeSet<LogId>,
+    /// Digest of the access statements that the other side was told of.
+    pub(crate) access: [u8; 32],
+    /// Bytes of entries sent and not yet acknowledged; at most [`crate::WINDOW`], or one oversized place.
+    pub(crate) in_flight: u32,
+    pub(crate) settled: bool,
     deadline: Option<Duration>,
 }
 
 #[derive(Debug)]
-enum Stage {
+pub(crate) enum Stage {
+    /// Nothing was said yet.
+    New,
     /// Our open is out; this is what it spoke of.
     Opening { mine: Vector },
     /// The digests differ; our vector is out.
     Comparing,
     /// Both know what the other has.
     Live,
+}
+
+impl Stage {
+    /// Whether a message has its place here. A link keeps order, so an honest peer never strays from this.
+    fn admits(&self, message: &Message) -> bool {
+        match self {
+            Self::New => false,
+            Self::Opening { .. } => matches!(message, Message::Open { .. } | Message::Sorry(_)),
+            Self::Comparing => matches!(message, Message::Access(_) | Message::Vector(_) | Message::Sorry(_)),
+            Self::Live => matches!(
+                message,
+                Message::Access(_)
+                    | Message::Openings(_)
+                    | Message::Entries(_)
+                    | Message::Ack { .. }
+                    | Message::Probe { .. }
+                    | Message::Common { .. }
+                    | Message::Refused { .. }
+                    | Message::Sorry(_)
+            ),
+        }
+    }
 }
 
 /// What happened.
@@ -79,7 +104,7 @@ pub enum Event {
     },
     /// The other side has these durably.
     Acknowledged(Vec<TipRecord>),
-    /// Both sides have the same, durably. Comes again after every further exchange.
+    /// Both sides have the same, durably, but for refused logs. Comes again after every further exchange.
     Settled,
     /// The other side takes nothing more of this log, in this session.
     Refused {
@@ -127,16 +152,20 @@ pub enum PeerMisbehaved {
     /// Talks of other logs than agreed.
     #[error("another subject")]
     Subject,
-    /// More entries than there was credit for.
-    #[error("more than it had credit for")]
+    /// Acknowledges more than it was sent.
+    #[error("more credit than was in flight")]
     Credit,
+    /// A list that is empty, too long, or out of order.
+    #[error("a list that is empty, too long or out of order")]
+    Bounds,
 }
 
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
-/// Entries are gathered into frames of about this size; a single larger entry has a frame of its own.
-const FRAME_FILL: usize = 256 << 10;
+/// Names at distances 1, 2, 4 …, which are at most 64 in a log of any length, of each branch.
+const MAX_POINTS: usize = 64 * ties_sealed_log::MAX_BRANCHES;
 
+pub(crate) type Fallible<R> = Result<(), SessionError<<R as ties_sealed_log::Log>::Error>>;
 type Step<R> = Result<Vec<Output>, SessionError<<R as ties_sealed_log::Log>::Error>>;
 
 impl Session {
@@ -145,7 +174,7 @@ impl Session {
     pub fn new(subject: [u8; 32]) -> Self {
         Self {
             subject,
-            stage: Stage::Opening { mine: Vector::default() },
+            stage: Stage::New,
             peer: Vector::default(),
             wanted: BTreeSet::new(),
             sending: BTreeMap::new(),
@@ -158,7 +187,7 @@ impl Session {
         }
     }
 
-    /// Says the first word. Both sides do.
+    /// Says the first word. Both sides do, once, before they handle anything.
     ///
     /// # Errors
     /// When the storage fails.
@@ -184,7 +213,7 @@ impl Session {
                 self.receive(message, replica, &mut out)?;
                 self.deadline = Some(now + PROGRESS_TIMEOUT);
             }
-            Input::Changed => {}
+            Input::Changed => self.forget_wanted(replica)?,
             Input::Tick if self.deadline.is_some_and(|deadline| deadline <= now) => return Err(SessionError::Stalled),
             Input::Tick => {}
         }
@@ -201,7 +230,7 @@ impl Session {
         self.deadline
     }
 
-    /// Whether both sides have the same, durably, as far as was said.
+    /// Whether both sides have the same, durably, as far as was said and but for refused logs.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         matches!(self.stage, Stage::Live)
@@ -216,12 +245,10 @@ impl Session {
         self.refused.iter().copied()
     }
 
-    fn receive<R: Replica>(
-        &mut self,
-        message: Message,
-        replica: &mut R,
-        out: &mut Vec<Output>,
-    ) -> Result<(), SessionError<R::Error>> {
+    fn receive<R: Replica>(&mut self, message: Message, replica: &mut R, out: &mut Vec<Output>) -> Fallible<R> {
+        if !self.stage.admits(&message) {
+            return Err(PeerMisbehaved::OutOfTurn.into());
+        }
         match message {
             Message::Open { version, subject, access, digest } => {
                 if version != VERSION {
@@ -235,6 +262,7 @@ impl Session {
             Message::Vector(records) => self.compare(records, replica),
             Message::Access(statements) => self.learn_access(&statements, replica),
             Message::Openings(openings) => {
+                bounded(&openings, MAX_LOGS)?;
                 for opening in &openings {
                     // A refused opening shows when its log's entries come; there is nothing to answer before.
                     let _ = replica.admit(opening).map_err(SessionError::Storage)?;
@@ -242,27 +270,28 @@ impl Session {
                 Ok(())
             }
             Message::Entries(entries) => self.take(&entries, replica, out),
-            Message::Ack { tips, credit } => {
-                if credit > self.in_flight {
-                    return Err(PeerMisbehaved::Credit.into());
+            Message::Ack { tips, credit } => self.acknowledged(tips, credit, replica, out),
+            Message::Probe { log, points } => {
+                if points.len() > MAX_POINTS {
+                    return Err(PeerMisbehaved::Bounds.into());
                 }
-                self.in_flight -= credit;
-                out.push(Output::Event(Event::Acknowledged(tips)));
-                Ok(())
+                self.answer_probe(log, &points, replica, out)
             }
-            Message::Probe { log, points } => self.answer_probe(log, &points, replica, out),
             Message::Common { log, seq } => {
                 if !self.probing.remove(&log) {
                     return Err(PeerMisbehaved::OutOfTurn.into());
                 }
-                self.sending.insert(log, seq);
-                Ok(())
+                self.resume(log, seq, replica)
             }
             Message::Refused { log, reason } => {
-                self.refused.insert(log);
+                // Only what was sent or announced can be refused; anything else would grow the set without end.
+                if !self.peer.knows(&log) {
+                    return Err(PeerMisbehaved::OutOfTurn.into());
+                }
                 self.sending.remove(&log);
-                self.probing.remove(&log);
-                out.push(Output::Event(Event::Refused { log, reason }));
+                if self.refused.insert(log) {
+                    out.push(Output::Event(Event::Refused { log, reason }));
+                }
                 Ok(())
             }
             Message::Sorry(reason) => Err(SessionError::Refused(reason)),
@@ -276,7 +305,7 @@ impl Session {
         digest: [u8; 32],
         replica: &R,
         out: &mut Vec<Output>,
-    ) -> Result<(), SessionError<R::Error>> {
+    ) -> Fallible<R> {
         let Stage::Opening { mine } = std::mem::replace(&mut self.stage, Stage::Comparing) else {
             return Err(PeerMisbehaved::OutOfTurn.into());
         };
@@ -287,15 +316,18 @@ impl Session {
             self.peer = mine;
             self.stage = Stage::Live;
         } else {
-            out.push(Output::Send(Message::Vector(mine.records().collect()).encode()));
+            // A longer vector is cut: what is not on it is sent here once more, and known.
+            let records = mine.records().take(MAX_TIPS).collect();
+            out.push(Output::Send(Message::Vector(records).encode()));
         }
         Ok(())
     }
 
     /// Learns what the other side has. Only from here on is anything sent.
-    fn compare<R: Replica>(&mut self, records: Vec<TipRecord>, replica: &R) -> Result<(), SessionError<R::Error>> {
-        if !matches!(self.stage, Stage::Comparing) {
-            return Err(PeerMisbehaved::OutOfTurn.into());
+    fn compare<R: Replica>(&mut self, records: Vec<TipRecord>, replica: &R) -> Fallible<R> {
+        let sorted = records.is_sorted_by(|a, b| a < b);
+        if records.len() > MAX_TIPS || !sorted || records.iter().any(|record| record.tip.seq == 0) {
+            return Err(PeerMisbehaved::Bounds.into());
         }
         for record in &records {
             let here = replica.names(&record.log, record.tip.seq).map_err(SessionError::Storage)?;
@@ -308,37 +340,22 @@ impl Session {
         Ok(())
     }
 
-    fn tell_access<R: Replica>(&self, replica: &R, out: &mut Vec<Output>) -> Result<(), SessionError<R::Error>> {
-        let statements = replica.statements().map_err(SessionError::Storage)?;
-        if !statements.is_empty() {
-            let statements = statements.into_iter().map(ByteBuf::from).collect();
-            out.push(Output::Send(Message::Access(statements).encode()));
-        }
-        Ok(())
-    }
-
-    fn learn_access<R: Replica>(
-        &mut self,
-        statements: &[ByteBuf],
-        replica: &mut R,
-    ) -> Result<(), SessionError<R::Error>> {
+    fn learn_access<R: Replica>(&mut self, statements: &[ByteBuf], replica: &mut R) -> Fallible<R> {
+        bounded(statements, MAX_STATEMENTS)?;
+        let before = replica.access_digest().map_err(SessionError::Storage)?;
         for statement in statements {
             // What is not valid is not kept; the other side may well hold more than this one accepts.
             let _ = replica.state(statement).map_err(SessionError::Storage)?;
         }
-        self.access = replica.access_digest().map_err(SessionError::Storage)?;
+        // What came from elsewhere meanwhile has still to be told.
+        if before == self.access {
+            self.access = replica.access_digest().map_err(SessionError::Storage)?;
+        }
         Ok(())
     }
 
-    fn take<R: Replica>(
-        &mut self,
-        entries: &[ByteBuf],
-        replica: &mut R,
-        out: &mut Vec<Output>,
-    ) -> Result<(), SessionError<R::Error>> {
-        if matches!(self.stage, Stage::Opening { .. }) {
-            return Err(PeerMisbehaved::OutOfTurn.into());
-        }
+    fn take<R: Replica>(&mut self, entries: &[ByteBuf], replica: &mut R, out: &mut Vec<Output>) -> Fallible<R> {
+        bounded(entries, usize::MAX)?;
         let credit = entries.iter().map(|entry| entry.len()).sum::<usize>();
         let mut taken = Vector::default();
         let mut refused = BTreeMap::new();
@@ -346,10 +363,12 @@ impl Session {
         for exact in entries {
             let entry = Entry::verify(exact).map_err(PeerMisbehaved::from)?;
             let (log, tip) = (entry.log(), Tip { seq: entry.seq(), name: entry.name() });
+            // After a refusal come gaps; the first reason is the one that says something.
+            let mut refuse = |reason| _ = refused.entry(log).or_insert(reason);
             match replica.take(&entry).map_err(SessionError::Storage)? {
-                Taken::Log(Appended::Gap) => drop(refused.insert(log, Refusal::Gap)),
-                Taken::Log(Appended::Full) => drop(refused.insert(log, Refusal::Branches)),
-                Taken::Refused(reason) => drop(refused.insert(log, reason)),
+                Taken::Log(Appended::Gap) => refuse(Refusal::Gap),
+                Taken::Log(Appended::Full) => refuse(Refusal::Branches),
+                Taken::Refused(reason) => refuse(reason),
                 Taken::Log(verdict) => {
                     if verdict == Appended::Forked {
                         out.push(Output::Event(Event::Forked { log }));
@@ -369,7 +388,7 @@ impl Session {
         for (log, reason) in refused {
             out.push(Output::Send(Message::Refused { log, reason }.encode()));
         }
-        let credit = u32::try_from(credit).map_err(|_| PeerMisbehaved::Credit)?;
+        let credit = u32::try_from(credit).map_err(|_| PeerMisbehaved::Bounds)?;
         out.push(Output::Send(Message::Ack { tips: taken.records().collect(), credit }.encode()));
         if count > 0 {
             out.push(Output::Event(Event::Received { entries: count, bytes }));
@@ -378,28 +397,32 @@ impl Session {
         Ok(())
     }
 
-    /// Sends what the other side lacks, as far as there is credit.
-    fn push<R: Replica>(&mut self, replica: &mut R, out: &mut Vec<Output>) -> Result<(), SessionError<R::Error>> {
-        let access = replica.access_digest().map_err(SessionError::Storage)?;
-        if access != self.access {
-            self.access = access;
-            self.tell_access(replica, out)?;
+    fn acknowledged<R: Replica>(
+        &mut self,
+        mut tips: Vec<TipRecord>,
+        credit: u32,
+        replica: &R,
+        out: &mut Vec<Output>,
+    ) -> Fallible<R> {
+        if credit == 0 || credit > self.in_flight {
+            return Err(PeerMisbehaved::Credit.into());
         }
-        self.forget_wanted(replica)?;
-        let mine = replica.vector().map_err(SessionError::Storage)?;
-        for log in mine.logs() {
-            self.consider(log, &mine, replica, out)?;
+        self.in_flight -= credit;
+        // The host may write down what the other side has; only what is here can have been sent.
+        let mut known = Vec::with_capacity(tips.len());
+        for record in tips.drain(..) {
+            if replica.names(&record.log, record.tip.seq).map_err(SessionError::Storage)?.contains(&record.tip.name) {
+                known.push(record);
+            }
         }
-        let mut frame = Gathering::default();
-        for (log, from) in std::mem::take(&mut self.sending) {
-            self.send_log(log, from, replica, &mut frame, out)?;
+        if !known.is_empty() {
+            out.push(Output::Event(Event::Acknowledged(known)));
         }
-        frame.finish(out);
         Ok(())
     }
 
     /// Drops from the wanted what arrived over another link meanwhile.
-    fn forget_wanted<R: Replica>(&mut self, replica: &R) -> Result<(), SessionError<R::Error>> {
+    fn forget_wanted<R: Replica>(&mut self, replica: &R) -> Fallible<R> {
         for record in self.wanted.clone() {
             if replica.names(&record.log, record.tip.seq).map_err(SessionError::Storage)?.contains(&record.tip.name) {
                 self.wanted.remove(&record);
@@ -408,125 +431,10 @@ impl Session {
         Ok(())
     }
 
-    /// Decides from which place on a log must be sent, or that the common past must be looked for first.
-    fn consider<R: Replica>(
-        &mut self,
-        log: LogId,
-        mine: &Vector,
-        replica: &mut R,
-        out: &mut Vec<Output>,
-    ) -> Result<(), SessionError<R::Error>> {
-        let busy = self.sending.contains_key(&log) || self.probing.contains(&log) || self.refused.contains(&log);
-        let theirs: Vec<Tip> = self.peer.tips(&log).collect();
-        if busy || mine.tips(&log).all(|tip| theirs.contains(&tip)) {
-            return Ok(());
-        }
-        if theirs.is_empty() {
-            if let Some(opening) = replica.opening(&log).map_err(SessionError::Storage)? {
-                out.push(Output::Send(Message::Openings(vec![ByteBuf::from(opening)]).encode()));
-            }
-            self.sending.insert(log, 0);
-            return Ok(());
-        }
-        let mut from = replica.forked_at(&log).map_err(SessionError::Storage)?.map(|fork| fork - 1);
-        for tip in &theirs {
-            let here = replica.names(&log, tip.seq).map_err(SessionError::Storage)?;
-            if here.contains(&tip.name) {
-                from = Some(from.map_or(tip.seq, |from| from.min(tip.seq)));
-            } else if !here.is_empty() {
-                return self.probe(log, *tip, replica, out);
-            }
-        }
-        // With no known tip the other side is ahead: it sees our tip in its own log, or probes.
-        if let Some(from) = from {
-            self.sending.insert(log, from);
-        }
-        Ok(())
-    }
-
-    fn probe<R: Replica>(
-        &mut self,
-        log: LogId,
-        tip: Tip,
-        replica: &R,
-        out: &mut Vec<Output>,
-    ) -> Result<(), SessionError<R::Error>> {
-        let mut points = Vec::new();
-        let mut distance = 1;
-        while let Some(seq) = tip.seq.checked_sub(distance).filter(|seq| *seq > 0) {
-            for name in replica.names(&log, seq).map_err(SessionError::Storage)? {
-                points.push(Tip { seq, name });
-            }
-            distance *= 2;
-        }
-        self.probing.insert(log);
-        out.push(Output::Send(Message::Probe { log, points }.encode()));
-        Ok(())
-    }
-
-    fn answer_probe<R: Replica>(
-        &mut self,
-        log: LogId,
-        points: &[Tip],
-        replica: &R,
-        out: &mut Vec<Output>,
-    ) -> Result<(), SessionError<R::Error>> {
-        if points.len() > 64 * ties_sealed_log::MAX_BRANCHES {
-            return Err(PeerMisbehaved::OutOfTurn.into());
-        }
-        let mut common = 0;
-        for point in points {
-            if point.seq > common
-                && replica.names(&log, point.seq).map_err(SessionError::Storage)?.contains(&point.name)
-            {
-                common = point.seq;
-            }
-        }
-        out.push(Output::Send(Message::Common { log, seq: common }.encode()));
-        self.sending.insert(log, common);
-        Ok(())
-    }
-
-    fn send_log<R: Replica>(
-        &mut self,
-        log: LogId,
-        mut from: u64,
-        replica: &R,
-        frame: &mut Gathering,
-        out: &mut Vec<Output>,
-    ) -> Result<(), SessionError<R::Error>> {
-        loop {
-            let batch = replica.after(&log, from, FRAME_FILL).map_err(SessionError::Storage)?;
-            let Some(last) = batch.last().map(Entry::seq) else {
-                // All of it is on its way: the other side will have our tips beside its own.
-                for tip in replica.tips(&log).map_err(SessionError::Storage)? {
-                    self.peer.insert(log, tip);
-                }
-                return Ok(());
-            };
-            let size = batch.iter().map(|entry| entry.bytes().len()).sum::<usize>();
-            let size = u32::try_from(size).unwrap_or(u32::MAX);
-            // A place that exceeds the whole window (eight branches of full size) goes out alone.
-            if self.in_flight > 0 && size > WINDOW.saturating_sub(self.in_flight) {
-                self.sending.insert(log, from);
-                return Ok(());
-            }
-            self.in_flight = self.in_flight.saturating_add(size);
-            for entry in batch {
-                self.peer.advance(log, entry.prev(), Tip { seq: entry.seq(), name: entry.name() });
-                frame.add(&entry, out);
-            }
-            self.settled = false;
-            from = last;
-        }
-    }
-
     fn conclude(&mut self, now: Duration, out: &mut Vec<Output>) {
         if !self.is_settled() {
-            let waits = self.deadline.is_none() && (self.in_flight > 0 || !self.probing.is_empty());
-            if waits {
-                self.deadline = Some(now + PROGRESS_TIMEOUT);
-            }
+            // Whoever is not settled waits for the other side.
+            self.deadline = self.deadline.or(Some(now + PROGRESS_TIMEOUT));
             return;
         }
         self.deadline = None;
@@ -537,26 +445,6 @@ impl Session {
     }
 }
 
-/// Gathers entries into frames of about [`FRAME_FILL`] bytes.
-#[derive(Default)]
-struct Gathering {
-    entries: Vec<ByteBuf>,
-    bytes: usize,
-}
-
-impl Gathering {
-    fn add(&mut self, entry: &Entry, out: &mut Vec<Output>) {
-        if self.bytes + entry.bytes().len() > FRAME_FILL {
-            self.finish(out);
-        }
-        self.bytes += entry.bytes().len();
-        self.entries.push(ByteBuf::from(entry.bytes()));
-    }
-
-    fn finish(&mut self, out: &mut Vec<Output>) {
-        if !self.entries.is_empty() {
-            out.push(Output::Send(Message::Entries(std::mem::take(&mut self.entries)).encode()));
-            self.bytes = 0;
-        }
-    }
+fn bounded(list: &[ByteBuf], most: usize) -> Result<(), PeerMisbehaved> {
+    if list.is_empty() || list.len() > most { Err(PeerMisbehaved::Bounds) } else { Ok(()) }
 }

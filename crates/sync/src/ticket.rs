@@ -7,6 +7,9 @@ use ties_sealed_log::{DeviceId, Secret, decode, encode, hash};
 use zeroize::{Zeroize, Zeroizing};
 
 const PREFIX: &str = "ties1-";
+const SUM: usize = 4;
+/// No ticket is nearly as long, wrapped and indented as it may be.
+const MAX_TEXT: usize = 8 << 10;
 
 /// Why a ticket cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,11 +59,17 @@ impl Ticket {
             expires: self.expires,
             secret: *self.secret.expose(),
         };
-        let mut bytes = Zeroizing::new(encode(&body));
+        let coded = Zeroizing::new(encode(&body));
         body.secret.zeroize();
-        let sum = checksum(&bytes);
-        bytes.extend_from_slice(&sum);
-        Zeroizing::new(format!("{PREFIX}{}", &*Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes))))
+        // No buffer here may grow: what it leaves behind would not be wiped.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(coded.len() + SUM));
+        bytes.extend_from_slice(&coded);
+        bytes.extend_from_slice(&checksum(&coded));
+        let coded = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes));
+        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + coded.len()));
+        text.push_str(PREFIX);
+        text.push_str(&coded);
+        text
     }
 
     /// Reads a ticket back; white space does not matter, so that wrapped lines may be pasted. `now` is in seconds
@@ -69,10 +78,14 @@ impl Ticket {
     /// # Errors
     /// When it is not whole, or has expired.
     pub fn parse(text: &str, now: u64) -> Result<Self, TicketError> {
-        let text = Zeroizing::new(text.split_whitespace().collect::<String>());
-        let coded = text.strip_prefix(PREFIX).ok_or(TicketError::Malformed)?;
+        if text.len() > MAX_TEXT {
+            return Err(TicketError::Malformed);
+        }
+        let mut whole = Zeroizing::new(String::with_capacity(text.len()));
+        text.split_whitespace().for_each(|part| whole.push_str(part));
+        let coded = whole.strip_prefix(PREFIX).ok_or(TicketError::Malformed)?;
         let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(coded).map_err(|_| TicketError::Malformed)?);
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(TicketError::Malformed)?;
+        let (body, sum) = bytes.split_last_chunk::<SUM>().ok_or(TicketError::Malformed)?;
         if *sum != checksum(body) {
             return Err(TicketError::Malformed);
         }
@@ -103,7 +116,8 @@ impl std::fmt::Debug for Ticket {
     }
 }
 
-fn checksum(body: &[u8]) -> [u8; 4] {
+/// Against typing errors alone.
+fn checksum(body: &[u8]) -> [u8; SUM] {
     let digest = hash("ties1/ticket", &[body]);
     [digest[0], digest[1], digest[2], digest[3]]
 }

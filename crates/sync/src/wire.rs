@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use ties_sealed_log::{DecodeError, LogId, MAX_ENTRY, MailboxId, Tip, TipRecord, decode, encode};
+use ties_sealed_log::{DecodeError, LogId, MAX_BRANCHES, MAX_ENTRY, MailboxId, Tip, TipRecord, decode, encode};
 
 /// The one version of the protocol. Another one is an error, never a negotiation.
 pub const VERSION: u8 = 1;
@@ -12,6 +12,12 @@ pub const MAX_FRAME: usize = MAX_ENTRY + (16 << 10);
 
 /// What either side may send before it hears of credit, in bytes of entries.
 pub const WINDOW: u32 = 4 << 20;
+
+/// The most logs that a replica reconciles.
+pub const MAX_LOGS: usize = 1024;
+
+/// The most tips in one [`Message::Vector`].
+pub const MAX_TIPS: usize = MAX_LOGS * MAX_BRANCHES;
 
 /// The longest message that a rendezvous passes on.
 pub const MAX_PASS: usize = 32 << 10;
