@@ -90,6 +90,15 @@ impl Failure {
         Self::new(kind, message).because(error)
     }
 
+    /// An error and what is beneath it.
+    pub(crate) fn chain(error: &dyn std::error::Error) -> Self {
+        let failure = Self::failed(error.to_string());
+        match error.source() {
+            Some(source) => failure.because(source),
+            None => failure,
+        }
+    }
+
     /// The same failure with what the reader can do about it.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }

@@ -28,7 +28,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 4] = [
         &[
             ("init", "start a network on this device"),
             ("device add|join|list", "pair a second device"),
-            ("relay add|list|serve", "use or run a relay, which can read nothing"),
+            ("relay add|list|…", "use or run a relay, which can read nothing"),
             ("sync [--watch]", "exchange changes with the other devices"),
             ("status", "devices, relays, what waits and why"),
         ],

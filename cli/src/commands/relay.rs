@@ -3,15 +3,18 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use ties_book::api::{RelayRow, Reply, Request, Secret};
+use ties_relay::{Config, Server};
+use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use super::{SCHEMA, status};
 use crate::desk::{self, Desk, unexpected};
-use crate::errors::{Failure, Outcome};
+use crate::errors::{Failure, Kind, Outcome};
 use crate::grammar::is_dash;
 use crate::render::palette;
 use crate::screen::{Screen, road};
@@ -34,6 +37,8 @@ pub(crate) enum Relay {
     List(List),
     /// Run a relay
     Serve(Serve),
+    /// Make an invite token for a relay of your own
+    Token(Token),
 }
 
 impl Relay {
@@ -42,6 +47,7 @@ impl Relay {
             Self::Add(add) => add.run(desk),
             Self::List(_) => list(desk),
             Self::Serve(serve) => serve.run(desk),
+            Self::Token(token) => token.run(desk),
         }
     }
 }
@@ -149,15 +155,63 @@ pub(crate) struct Serve {
 
 impl Serve {
     fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        let config = Config { open: self.open, ..Config::new(self.data) };
         desk::wait(async {
-            let listener = tokio::net::TcpListener::bind(self.listen)
+            // Bound first: a wrong address should not make a folder.
+            let listener = TcpListener::bind(self.listen)
                 .await
                 .map_err(|error| Failure::failed(format!("cannot listen on {}", self.listen)).because(&error))?;
-            let config = ties_relay::Config { data: self.data, open: self.open };
-            let _ = &desk;
-            ties_relay::run(listener, config, signals::stop_requested())
-                .await
-                .map_err(|error| Failure::failed("the relay stopped").because(&error))
+            let local = listener.local_addr()?;
+            let server = Server::open(config).map_err(|error| Failure::chain(&error))?;
+            let url = server.address(local).map_err(|error| Failure::chain(&error))?.to_string();
+            if desk.shell.json() {
+                desk.shell.record(&json!({"schema": SCHEMA, "ready": url}))?;
+            } else {
+                desk.shell.line(format!("ready {url}"))?;
+            }
+            server.run(listener, signals::stop_requested()).await.map_err(|error| Failure::chain(&error))
         })
+    }
+}
+
+/// The words of `ties relay token`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A relay without --open makes a mailbox only for who brings a token. It may be running meanwhile.
+
+Examples:
+  ties relay token --data ~/relay > token.txt
+  ties relay token --data ~/relay --uses 1 --days 2"
+)]
+pub(crate) struct Token {
+    /// The relay's folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// How many mailboxes it allows
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    uses: u32,
+
+    /// For how many days
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+}
+
+impl Token {
+    fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        // Where no relay is, a token would only make an empty folder look like one.
+        if !self.data.is_dir() {
+            return Err(Failure::new(Kind::NotFound, format!("there is no relay in {}", self.data.display()))
+                .hint("ties relay serve --data DIR makes one"));
+        }
+        let lasts = Duration::from_secs(u64::from(self.days) * 24 * 60 * 60);
+        let token = ties_relay::new_token(&self.data, self.uses, lasts).map_err(|error| Failure::chain(&error))?;
+        let text = token.text();
+        if desk.shell.json() {
+            return desk
+                .shell
+                .value(&json!({"schema": SCHEMA, "token": text.as_str(), "uses": self.uses, "days": self.days}));
+        }
+        desk.shell.line(text.as_str())
     }
 }
