@@ -1,0 +1,110 @@
+//! vCard 2.1, 3.0 and 4.0 in, 4.0 out.
+//!
+//! Reading goes in three steps, each of which can stand a hostile file: `lines` parts the file into cards and content
+//! lines, `property` reads one content line and undoes the encodings of old versions, `import` says what it means for a
+//! person. What is not understood is kept as the line it was, so that it can be written again.
+//!
+//! Content lines are read here rather than by `calcard`: a person keeps unknown lines verbatim, a report names the line
+//! in the file, and `calcard` gives neither; its values would have to be turned back into the text they came from. It
+//! serves as the second opinion and as the corpus in the tests.
+
+mod export;
+mod import;
+mod lines;
+mod place;
+mod property;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8};
+use ties_model::Person;
+
+pub(crate) use export::to_vcard4;
+pub(crate) use property::Property;
+
+use lines::{Cards, Piece, RawCard};
+
+/// A card that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImportedCard {
+    /// The line in the file where it begins, from 1.
+    pub(crate) line: usize,
+    /// The person; `source` holds nothing but the revision that the card states.
+    pub(crate) person: Person,
+    /// The notes, in their order.
+    pub(crate) notes: Vec<String>,
+    /// What tells the card from all others, the same whenever it is imported: `uid:…` if it has a UID, otherwise
+    /// `hash:…` of name, mail addresses and phone numbers.
+    pub(crate) stable_key: String,
+    /// What was left out or guessed.
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// A card that was not taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reject {
+    /// The line in the file, from 1.
+    pub(crate) line: usize,
+    /// Why, in words for the user.
+    pub(crate) reason: String,
+}
+
+/// A remark on a card that was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// The line in the file, from 1.
+    pub(crate) line: usize,
+    /// What, in words for the user.
+    pub(crate) text: String,
+}
+
+impl Notice {
+    fn new(line: usize, text: impl Into<String>) -> Self {
+        Self { line, text: text.into() }
+    }
+}
+
+/// The file is larger than any address book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the file is larger than 64 MiB")]
+pub(crate) struct TooLarge;
+
+/// A file of cards: one or thousands.
+pub(crate) struct File<'a>(Cow<'a, [u8]>);
+
+impl<'a> File<'a> {
+    /// Takes the bytes of a file: UTF-8, UTF-16 with a byte order mark, or what its properties say themselves.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, TooLarge> {
+        if bytes.len() > FILE_LIMIT {
+            return Err(TooLarge);
+        }
+        Ok(Self(match Encoding::for_bom(bytes) {
+            Some((encoding, _)) if encoding != UTF_8 => Cow::Owned(encoding.decode(bytes).0.into_owned().into_bytes()),
+            _ => Cow::Borrowed(bytes),
+        }))
+    }
+
+    /// Reads the cards in their order: each is a person or the reason why not.
+    pub(crate) fn cards(&self) -> impl Iterator<Item = Result<ImportedCard, Reject>> {
+        let beyond =
+            |line| Err(Reject { line, reason: format!("more than {CARD_LIMIT} cards; the rest was left out") });
+        Cards::new(&self.0).take(CARD_LIMIT + 1).enumerate().map(move |(index, piece)| match piece {
+            Piece::Card(RawCard { line, .. }) | Piece::Noise { line } if index == CARD_LIMIT => beyond(line),
+            Piece::Card(card) => import::read(card),
+            Piece::Noise { line } => Err(Reject { line, reason: "text outside of any card".to_owned() }),
+        })
+    }
+}
+
+/// The largest file that is read (security rule for imports).
+const FILE_LIMIT: usize = 64 << 20;
+/// The most cards in a file.
+const CARD_LIMIT: usize = 100_000;
+/// The most bytes of one content line.
+const FIELD_LIMIT: usize = 64 << 10;
+/// The most bytes of one card: a person has to fit into one sealed entry.
+const PERSON_LIMIT: usize = 512 << 10;
+/// The most content lines of one card.
+const LINE_LIMIT: usize = 2_000;
