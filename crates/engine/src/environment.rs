@@ -5,6 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand_core::{CryptoRng, UnwrapErr};
 
+/// The operating system's randomness; panics when there is none, since nothing safe can be done without.
+#[must_use]
+pub fn system_randomness() -> impl CryptoRng + Send + 'static {
+    UnwrapErr(getrandom::SysRng)
+}
+
 /// Where a space gets the time and its random bytes from: the operating system, or a test's seed.
 pub struct Environment {
     clock: Clock,
@@ -22,7 +28,7 @@ impl Environment {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         };
-        Self { clock: Arc::new(clock), randomness: Box::new(UnwrapErr(getrandom::SysRng)) }
+        Self { clock: Arc::new(clock), randomness: Box::new(system_randomness()) }
     }
 
     /// A clock (milliseconds since 1970) and a generator of one's own, for tests that repeat.

@@ -34,7 +34,8 @@ mod unix {
             let Some(entries) = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else { return };
             let Ok(socket) = UnixDatagram::unbound() else { return };
             let _ = socket.set_nonblocking(true);
-            for path in entries.flatten().map(|entry| entry.path()) {
+            let own = std::process::id().to_string();
+            for path in entries.flatten().filter(|entry| *entry.file_name() != *own).map(|entry| entry.path()) {
                 let sent = socket.send_to(&[], &path);
                 if sent.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
                     let _ = std::fs::remove_file(path);

@@ -15,7 +15,7 @@ impl Projection for Titles {
 
     fn rows(&self, id: DocumentId, document: &Automerge) -> Vec<Row> {
         let Ok(Some((title, _))) = document.get(ROOT, "title") else { return Vec::new() };
-        vec![Row { key: [b"title/", &id.0[..]].concat(), value: title.to_str().unwrap_or_default().into() }]
+        vec![Row { key: [b"title/", &id.0[..]].concat(), value: title.as_str().unwrap_or_default().into() }]
     }
 }
 

@@ -173,6 +173,12 @@ impl Host {
         }
     }
 
+    /// Who asked, once somebody did.
+    #[must_use]
+    pub fn guest(&self) -> Option<&Hello> {
+        self.guest.as_ref()
+    }
+
     /// Answers a guest that its owner accepts. Access statements are left out of the roads when the message would be
     /// longer than a rendezvous passes on.
     pub fn welcome(&mut self, mut welcome: Welcome, rng: &mut impl CryptoRng) -> Vec<u8> {

@@ -1,0 +1,151 @@
+//! One session with one relay, over this device's database: durable first, then said.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ties_sealed_log::{LogId, MailboxId, RelayKey, Tip, TipRecord};
+use ties_store::StoreError;
+use ties_sync::{Event, Input, Output, Refusal, Session, SessionError};
+
+use crate::absorb::absorb;
+use crate::records::Fault;
+use crate::replica::DeviceReplica;
+use crate::space::Space;
+
+/// A session about one mailbox. It owns no socket and no clock, so a simulation can carry its frames.
+#[derive(Debug)]
+pub struct Conversation {
+    space: Space,
+    mailbox: MailboxId,
+    relay: RelayKey,
+    session: Session,
+    acknowledged: BTreeMap<LogId, Tip>,
+}
+
+/// What came of a turn: frames to send, in order, and news.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Frames to send.
+    pub frames: Vec<Vec<u8>>,
+    /// News for whoever watches.
+    pub news: Vec<News>,
+}
+
+/// What happened in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// Entries came, were made durable, and as many as could be were applied.
+    Received {
+        /// How many.
+        entries: usize,
+        /// Their bytes.
+        bytes: usize,
+    },
+    /// The other side has entries of ours durably.
+    Acknowledged,
+    /// Both sides have the same.
+    Settled,
+    /// The other side takes nothing more of a log.
+    Refused {
+        /// The log.
+        log: LogId,
+        /// Why.
+        reason: Refusal,
+    },
+    /// A log has two entries at one place: a device was copied or restored.
+    Forked {
+        /// The log.
+        log: LogId,
+    },
+}
+
+/// Why a conversation ends.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConversationError {
+    /// The session.
+    #[error(transparent)]
+    Session(#[from] SessionError<StoreError>),
+    /// This device's database.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Conversation {
+    /// Prepares a conversation about a mailbox.
+    #[must_use]
+    pub fn new(space: &Space, mailbox: MailboxId, relay: RelayKey) -> Self {
+        let session = Session::new(mailbox.0);
+        Self { space: space.clone(), mailbox, relay, session, acknowledged: BTreeMap::new() }
+    }
+
+    /// The first frame. `now` is any steady clock.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn start(&mut self, now: Duration) -> Result<Turn, ConversationError> {
+        let replica = DeviceReplica::new(&self.space.inner.store, self.mailbox, self.relay)?;
+        let outputs = self.session.start(now, &replica)?;
+        Ok(self.turn(outputs))
+    }
+
+    /// Takes what happened, all of it in one transaction; what comes back may be sent at once.
+    ///
+    /// # Errors
+    /// Any error ends the conversation. Nothing of this call is kept then, and nothing of it was acknowledged.
+    pub fn handle(&mut self, now: Duration, inputs: &[Input<'_>]) -> Result<Turn, ConversationError> {
+        let inner = &self.space.inner;
+        let mut replica = DeviceReplica::new(&inner.store, self.mailbox, self.relay)?;
+        let mut outputs = Vec::new();
+        for input in inputs {
+            outputs.extend(self.session.handle(now, *input, &mut replica)?);
+        }
+        let (transaction, fresh) = replica.finish();
+        if let Some(mut transaction) = transaction {
+            if !fresh.is_empty() {
+                absorb(&mut transaction, &*inner.projection, fresh)?;
+            }
+            transaction.commit().map_err(Fault::from)?;
+            inner.committed();
+        }
+        Ok(self.turn(outputs))
+    }
+
+    /// When to call [`Self::handle`] with [`Input::Tick`], on the clock of `now`.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.session.deadline()
+    }
+
+    /// Whether both sides have the same, durably, as far as was said.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.session.is_settled()
+    }
+
+    /// What the other side was heard to have durably, of what this side sent.
+    pub(crate) fn acknowledged(&self) -> impl Iterator<Item = TipRecord> + '_ {
+        self.acknowledged.iter().map(|(log, tip)| TipRecord { log: *log, tip: *tip })
+    }
+
+    fn turn(&mut self, outputs: Vec<Output>) -> Turn {
+        let mut turn = Turn::default();
+        for output in outputs {
+            match output {
+                Output::Send(frame) => turn.frames.push(frame),
+                Output::Event(Event::Acknowledged(tips)) => {
+                    for TipRecord { log, tip } in tips {
+                        let last = self.acknowledged.entry(log).or_insert(tip);
+                        *last = tip.max(*last);
+                    }
+                    turn.news.push(News::Acknowledged);
+                }
+                Output::Event(Event::Received { entries, bytes }) => turn.news.push(News::Received { entries, bytes }),
+                Output::Event(Event::Settled) => turn.news.push(News::Settled),
+                Output::Event(Event::Refused { log, reason }) => turn.news.push(News::Refused { log, reason }),
+                Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
+            }
+        }
+        turn
+    }
+}

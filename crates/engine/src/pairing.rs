@@ -1,0 +1,411 @@
+//! Admitting a new device with a ticket, at a relay's rendezvous.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ties_net::{Backoff, RelayAddress};
+use ties_sealed_log::{Add, DeviceId, DeviceKeys, KnownPseudonym, Payload, PseudonymKey, RelayRoad, Role, Secret};
+use ties_store::{Sharing, Store, Table};
+use ties_sync::{
+    Accepted, Guest, GuestStep, Hello, Host, HostStep, Message, PairingError, Ticket, TicketError, Welcome, share_keys,
+};
+use zeroize::Zeroizing;
+
+use crate::absorb::{absorb, keep_statement};
+use crate::author::{append, keep_key, keyring};
+use crate::birth::settle;
+use crate::document::Projection;
+use crate::environment::Environment;
+use crate::records::{Fault, ROADS, RoadRecord, SPACE, SpaceRecord, put_record, record};
+use crate::relay_link::{LinkFailure, RelayLink};
+use crate::roads::{Road, RoadError, flags, heads, statements};
+use crate::roster::Roster;
+use crate::secrets::device_keys;
+use crate::space::{OpenError, Space};
+
+/// Why pairing fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairError {
+    /// The ticket.
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
+    /// The other side.
+    #[error(transparent)]
+    Pairing(#[from] PairingError),
+    /// The relay, or the way to it.
+    #[error(transparent)]
+    Road(#[from] RoadError),
+    /// This device's folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no relay to meet at.
+    #[error("no relay is known yet")]
+    NoRoad,
+    /// Only an admin can admit devices.
+    #[error("only a device that is an admin can admit another")]
+    NotAdmin,
+    /// Nobody came in time.
+    #[error("the ticket has expired and nobody came")]
+    NobodyCame,
+}
+
+impl From<Fault> for PairError {
+    fn from(fault: Fault) -> Self {
+        Self::Road(RoadError::Fault(fault))
+    }
+}
+
+impl From<LinkFailure> for PairError {
+    fn from(failure: LinkFailure) -> Self {
+        Self::Road(RoadError::Link(failure))
+    }
+}
+
+/// Who asks to be admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Four words, the same on both devices.
+    pub fingerprint: String,
+}
+
+impl GuestDevice {
+    fn of(hello: &Hello) -> Self {
+        let id = hello.certificate.id();
+        Self { id, name: hello.name.clone(), fingerprint: id.fingerprint() }
+    }
+}
+
+/// An open invitation: one ticket, one guest.
+#[derive(Debug)]
+pub struct Invitation {
+    space: Space,
+    road: Road,
+    ticket: Ticket,
+    host: Host,
+    room: Room,
+}
+
+impl Space {
+    /// Invites a new device: the ticket is good for one, for so long, at one of this space's relays (the first one if
+    /// `relay` is `None`).
+    ///
+    /// # Errors
+    /// When there is no relay, or this device may not admit others.
+    pub fn invite(&self, relay: Option<&str>, valid: Duration) -> Result<Invitation, PairError> {
+        let roads = self.roads()?;
+        let road = roads.into_iter().find(|road| relay.is_none_or(|wanted| wanted == road.address));
+        let road = road.ok_or(PairError::NoRoad)?;
+        let snapshot = self.inner.store.read().map_err(Fault::from)?;
+        let device = device_keys(&snapshot)?.ok_or(Fault::NoKey)?.id();
+        let members = Roster::load(&snapshot)?.members;
+        let role = members.as_ref().and_then(|members| members.get(&device)).map(|member| member.role);
+        if role != Some(Role::Admin) {
+            return Err(PairError::NotAdmin);
+        }
+        let secret = Secret::random(self.inner.environment().randomness());
+        let expires = self.now() / 1000 + valid.as_secs();
+        let ticket = Ticket::new(road.address.clone(), device, expires, secret);
+        let key = self.inner.pseudonym(&road.relay)?;
+        let room = Room::new(road.address.parse().map_err(RoadError::from)?, key, ticket.room());
+        Ok(Invitation { space: self.clone(), host: Host::new(&ticket), road, ticket, room })
+    }
+
+    /// Makes this device part of a space, as the guest of a ticket. `relay` overrides the ticket's address. What was
+    /// begun is not kept if it fails. Sync afterwards to get everything.
+    ///
+    /// # Errors
+    /// When the ticket is void, the relay cannot be reached, the other side declines, or the folder holds a space.
+    pub async fn join(
+        folder: &Path,
+        projection: impl Projection,
+        ticket: &str,
+        relay: Option<&str>,
+        name: &str,
+        mut environment: Environment,
+    ) -> Result<Self, PairError> {
+        if Self::exists(folder) {
+            let exists = ties_store::OpenError::Exists(folder.to_owned());
+            return Err(OpenError::from(exists).into());
+        }
+        let ticket = Ticket::parse(ticket, environment.now() / 1000)?;
+        let device = DeviceKeys::from_seed(Secret::random(environment.randomness()));
+        let address: RelayAddress = relay.unwrap_or(&ticket.relay).trim().parse().map_err(RoadError::from)?;
+        let accepted = call_on(&ticket, &address, &device, name, &mut environment).await?;
+        let store = Store::create(folder, Sharing::Processes).map_err(OpenError::from)?;
+        let space = Self::over(store, Some(folder.to_owned()), Box::new(projection), environment);
+        space.move_in(&device, name, &accepted)?;
+        Ok(space)
+    }
+
+    /// The fingerprint of this device, as the other side shows it when it is admitted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn fingerprint(&self) -> Result<String, Fault> {
+        let snapshot = self.inner.store.read()?;
+        Ok(device_keys(&snapshot)?.ok_or(Fault::NoKey)?.id().fingerprint())
+    }
+
+    /// Writes down everything a welcome says, and opens this device's log.
+    fn move_in(&self, device: &DeviceKeys, name: &str, accepted: &Accepted) -> Result<(), Fault> {
+        let welcome = &accepted.welcome;
+        let mut transaction = self.inner.store.write()?;
+        let place = SpaceRecord { space: welcome.space, genesis: welcome.genesis };
+        put_record(&mut transaction, Table::SETTINGS, SPACE, &place)?;
+        for (epoch, generation, key) in &accepted.keys {
+            keep_key(&mut transaction, epoch, *generation, key)?;
+        }
+        for road in &welcome.roads {
+            let kept = RoadRecord { address: road.address.clone(), relay: road.relay };
+            put_record(&mut transaction, ROADS, &road.mailbox.0, &kept)?;
+            for statement in &road.statements {
+                keep_statement(&mut transaction, &road.mailbox, statement)?;
+            }
+        }
+        let projection = &*self.inner.projection;
+        let opening = settle(&mut transaction, projection, &mut self.inner.environment(), device, name)?;
+        absorb(&mut transaction, projection, vec![opening])?;
+        Ok(transaction.commit()?)
+    }
+}
+
+impl Invitation {
+    /// The ticket's text. It is a secret until it is used.
+    #[must_use]
+    pub fn ticket(&self) -> Zeroizing<String> {
+        self.ticket.to_text()
+    }
+
+    /// Waits for the guest. Its owner must be asked before [`Self::accept`].
+    ///
+    /// # Errors
+    /// When nobody comes before the ticket expires.
+    pub async fn guest(&mut self) -> Result<GuestDevice, PairError> {
+        loop {
+            if let HostStep::Ask(hello) = self.next().await? {
+                return Ok(GuestDevice::of(&hello));
+            }
+        }
+    }
+
+    /// Turns the guest away.
+    ///
+    /// # Errors
+    /// When the relay cannot be reached to say so.
+    pub async fn decline(mut self) -> Result<(), PairError> {
+        let frame = self.host.decline(self.space.inner.environment().randomness());
+        self.room.say(frame).await;
+        self.room.leave().await;
+        Ok(())
+    }
+
+    /// Admits the guest that [`Self::guest`] returned: writes it down, hands over the keys, puts it on the mailbox's
+    /// list and sends everything, so that it can begin at once.
+    ///
+    /// # Errors
+    /// When the guest does not answer before the ticket expires, or the relay fails. The admission itself is durable
+    /// once this was called; the guest may come again with another ticket.
+    pub async fn accept(mut self, hello: &GuestDevice, role: Role) -> Result<(), PairError> {
+        let welcome = self.admit(hello, role)?;
+        let frame = self.host.welcome(welcome, self.space.inner.environment().randomness());
+        self.room.say(frame).await;
+        loop {
+            if let HostStep::Enlist(pseudonym) = self.next().await? {
+                self.enlist(hello, role, pseudonym)?;
+                break;
+            }
+        }
+        self.space.meet(&self.road.clone(), None, &mut |_| ()).await?;
+        let frame = self.host.done(self.space.inner.environment().randomness());
+        self.room.say(frame).await;
+        self.room.leave().await;
+        Ok(())
+    }
+
+    /// The next word of the guest, before the ticket expires. Rubbish from others is ignored.
+    async fn next(&mut self) -> Result<HostStep, PairError> {
+        loop {
+            let left = self.ticket.expires.saturating_sub(self.space.now() / 1000);
+            let frame = tokio::time::timeout(Duration::from_secs(left), self.room.hear(Duration::MAX)).await;
+            let Some(frame) = frame.map_err(|_| PairError::NobodyCame)?? else { continue };
+            match self.host.handle(&frame) {
+                Ok(HostStep::Repeat(frame)) => self.room.say(frame).await,
+                Ok(step) => return Ok(step),
+                Err(PairingError::Foreign) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn admit(&mut self, guest: &GuestDevice, role: Role) -> Result<Welcome, PairError> {
+        let inner = &self.space.inner;
+        let hello = self.host.guest().filter(|hello| hello.certificate.id() == guest.id).cloned();
+        let hello = hello.ok_or(PairingError::OutOfTurn)?;
+        let mut transaction = inner.store.write().map_err(Fault::from)?;
+        let place: SpaceRecord = record(&transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+        let device = device_keys(&transaction)?.ok_or(Fault::NoKey)?;
+        let keys = keyring(&transaction)?;
+        let add = Add {
+            parents: heads(&transaction)?,
+            certificate: hello.certificate.clone(),
+            role,
+            name: hello.name.clone(),
+        };
+        let added = append(&mut transaction, &mut inner.environment(), &Payload::Add(add))?;
+        let keys = keys.iter().map(|(id, generation, key)| (id, *generation, key));
+        let parents = [added.name()];
+        let mut environment = inner.environment();
+        let shares = share_keys(&place.space, &device, &hello.certificate, &parents, keys, environment.randomness())?;
+        drop(environment);
+        let mut entries = vec![added];
+        for share in &shares {
+            entries.push(append(&mut transaction, &mut inner.environment(), &Payload::Share(share.clone()))?);
+        }
+        absorb(&mut transaction, &*inner.projection, entries)?;
+        let roads = vec![RelayRoad {
+            address: self.road.address.clone(),
+            relay: self.road.relay,
+            mailbox: self.road.mailbox,
+            statements: statements(&transaction, &self.road.mailbox)?.into_iter().map(Into::into).collect(),
+        }];
+        transaction.commit().map_err(Fault::from)?;
+        inner.committed();
+        Ok(Welcome { certificate: device.certificate(), space: place.space, genesis: place.genesis, shares, roads })
+    }
+
+    fn enlist(&self, guest: &GuestDevice, role: Role, pseudonym: KnownPseudonym) -> Result<(), PairError> {
+        let inner = &self.space.inner;
+        let mut transaction = inner.store.write().map_err(Fault::from)?;
+        let roster = Roster::load(&transaction)?;
+        let member = roster.members.as_ref().and_then(|members| members.get(&guest.id));
+        let certificate = &member.ok_or(PairingError::OutOfTurn)?.certificate;
+        let signature = pseudonym.signature.as_slice().try_into().map_err(|_| PairingError::Keys)?;
+        certificate
+            .verify_pseudonym(&roster.space.space, &self.road.relay, &pseudonym.pseudonym, signature)
+            .map_err(|_| PairingError::Keys)?;
+        let key = inner.pseudonym(&self.road.relay)?;
+        let grants = [(pseudonym.pseudonym, flags(role))];
+        inner.enlist(&mut transaction, &self.road, &key, &grants, vec![pseudonym])?;
+        transaction.commit().map_err(Fault::from)?;
+        inner.committed();
+        Ok(())
+    }
+}
+
+/// How often a guest says its last word again while nobody answers.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The guest's side, up to the host's last word. Nothing is stored until then.
+async fn call_on(
+    ticket: &Ticket,
+    address: &RelayAddress,
+    device: &DeviceKeys,
+    name: &str,
+    environment: &mut Environment,
+) -> Result<Accepted, PairError> {
+    let passing = PseudonymKey::from_secret(&Secret::random(environment.randomness()));
+    let mut room = Room::new(address.clone(), passing, ticket.room());
+    let (mut guest, mut last) = Guest::greet(ticket, device, name, environment.randomness());
+    room.connect().await?;
+    room.say(last.clone()).await;
+    let mut accepted = None;
+    loop {
+        if environment.now() / 1000 >= ticket.expires {
+            return Err(TicketError::Expired.into());
+        }
+        let Some(frame) = room.hear(AGAIN).await? else {
+            room.say(last.clone()).await;
+            continue;
+        };
+        match guest.handle(&frame) {
+            Ok(GuestStep::Welcome(welcome)) => {
+                let space = welcome.welcome.space;
+                let key = device.pseudonym(&space, &address.key());
+                let signature = device.sign_pseudonym(&space, &address.key(), &key.id()).to_vec().into();
+                let known =
+                    KnownPseudonym { device: device.id(), relay: address.key(), pseudonym: key.id(), signature };
+                last = guest.ready(known, environment.randomness());
+                room.say(last.clone()).await;
+                accepted = Some(*welcome);
+            }
+            Ok(GuestStep::Done) => {
+                room.leave().await;
+                return accepted.ok_or(PairingError::OutOfTurn.into());
+            }
+            Err(PairingError::Foreign) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A room at a relay that is entered again whenever the link breaks.
+#[derive(Debug)]
+struct Room {
+    address: RelayAddress,
+    key: PseudonymKey,
+    name: [u8; 32],
+    link: Option<RelayLink>,
+    backoff: Backoff,
+}
+
+impl Room {
+    fn new(address: RelayAddress, key: PseudonymKey, name: [u8; 32]) -> Self {
+        Self { address, key, name, link: None, backoff: Backoff::new() }
+    }
+
+    /// Enters. The first time, a relay that cannot be reached is an error; later it is dialled until it can.
+    async fn connect(&mut self) -> Result<(), PairError> {
+        let mut link = RelayLink::open(&self.address, &self.key, &mut Environment::system()).await?;
+        link.say(&Message::Meet { room: self.name }).await?;
+        self.link = Some(link);
+        self.backoff.reset();
+        Ok(())
+    }
+
+    /// Says something; what is lost with a link is said again by whoever waits for an answer.
+    async fn say(&mut self, frame: Vec<u8>) {
+        if let Some(link) = &mut self.link
+            && link.say(&Message::Pass(frame.into())).await.is_err()
+        {
+            self.link = None;
+        }
+    }
+
+    /// The next word of the other one; `None` after `patience`, or after the room had to be entered again.
+    async fn hear(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, PairError> {
+        let Some(link) = &mut self.link else {
+            return match self.connect().await {
+                Ok(()) => Ok(None),
+                Err(PairError::Road(RoadError::Link(LinkFailure::Connect(_) | LinkFailure::Link(_)))) => {
+                    tokio::time::sleep(self.backoff.after_failure_now()).await;
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            };
+        };
+        let heard = tokio::select! {
+            frame = link.frame() => frame,
+            () = tokio::time::sleep(patience) => return Ok(None),
+        };
+        match heard.map(|frame| Message::decode(&frame)) {
+            Ok(Ok(Message::Pass(word))) => Ok(Some(word.into_vec())),
+            Ok(Ok(Message::Sorry(reason))) => Err(LinkFailure::Refused(reason).into()),
+            Ok(_) => Ok(None),
+            Err(_) => {
+                self.link = None;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn leave(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close().await;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! How things stand.
+
+use ties_sealed_log::{DeviceId, Role};
+use ties_store::{Read, Table};
+
+use crate::records::{BAD, CONTACTS, ContactRecord, DEVICE, DeviceRecord, Fault, Waiting, record};
+use crate::roads::{Road, roads};
+use crate::roster::Roster;
+use crate::secrets::device_keys;
+use crate::space::Space;
+use crate::sync::{lacking, waiting};
+
+/// A device of the space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may do; `None` while this device has not learnt of its own admission.
+    pub role: Option<Role>,
+    /// Whether it is this one.
+    pub this: bool,
+    /// Who admitted it.
+    pub added_by: DeviceId,
+    /// When, in milliseconds since 1970, as its admitter says.
+    pub added: u64,
+    /// Entries of its logs that are here.
+    pub entries: u64,
+}
+
+/// How a relay stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoadStatus {
+    /// The relay.
+    pub road: Road,
+    /// When both sides last had the same, in milliseconds since 1970.
+    pub last_contact: Option<u64>,
+    /// Entries here that it is not known to have.
+    pub to_send: u64,
+    /// Why the last attempt failed, if it did.
+    pub error: Option<String>,
+}
+
+/// How things stand on this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// All devices, this one first, then by name.
+    pub devices: Vec<Device>,
+    /// All relays.
+    pub roads: Vec<RoadStatus>,
+    /// Entries that wait, by reason.
+    pub waiting: Vec<(Waiting, usize)>,
+    /// Entries that were refused for what they hold.
+    pub bad: usize,
+    /// Whether there are recovery words; `None` until the first sync.
+    pub recovery: Option<bool>,
+}
+
+impl Space {
+    /// All devices of the space, this one first, then by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn devices(&self) -> Result<Vec<Device>, Fault> {
+        devices(&self.inner.store.read()?)
+    }
+
+    /// How things stand.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn status(&self) -> Result<Status, Fault> {
+        let snapshot = self.inner.store.read()?;
+        let mut road_states = Vec::new();
+        for road in roads(&snapshot)? {
+            let contact: ContactRecord = record(&snapshot, CONTACTS, &road.mailbox.0, "a contact")?.unwrap_or_default();
+            road_states.push(RoadStatus {
+                road,
+                last_contact: Some(contact.last_contact).filter(|at| *at > 0),
+                to_send: lacking(&snapshot, &contact)?,
+                error: contact.error,
+            });
+        }
+        Ok(Status {
+            devices: devices(&snapshot)?,
+            roads: road_states,
+            waiting: waiting(&snapshot)?,
+            bad: snapshot.pairs(BAD, &[])?.len(),
+            recovery: Roster::load(&snapshot)?.members.map(|members| members.recovery().is_some()),
+        })
+    }
+}
+
+fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
+    let roster = Roster::load(read)?;
+    let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
+    let mut devices = Vec::new();
+    if let Some(members) = &roster.members {
+        for (id, member) in members.iter() {
+            devices.push(Device {
+                id: *id,
+                name: member.name.clone(),
+                role: Some(member.role),
+                this: *id == own,
+                added_by: member.added_by,
+                added: member.time,
+                entries: entries(read, &roster, id)?,
+            });
+        }
+    }
+    if !devices.iter().any(|device| device.this) {
+        let kept: DeviceRecord = record(read, Table::SETTINGS, DEVICE, "this device")?.ok_or(Fault::NoKey)?;
+        let name = kept.name.clone();
+        let entries = entries(read, &roster, &own)?;
+        devices.push(Device { id: own, name, role: None, this: true, added_by: own, added: 0, entries });
+    }
+    devices.sort_by(|a, b| (!a.this, &a.name, a.id).cmp(&(!b.this, &b.name, b.id)));
+    Ok(devices)
+}
+
+fn entries(read: &dyn Read, roster: &Roster, device: &DeviceId) -> Result<u64, Fault> {
+    let mut entries = 0;
+    for log in roster.logs_of(device) {
+        entries += crate::author::applied(read, &log)?.iter().map(|tip| tip.seq).max().unwrap_or(0);
+    }
+    Ok(entries)
+}

@@ -1,0 +1,377 @@
+//! Meeting at relays: once, or for as long as somebody watches.
+
+use std::time::{Duration, Instant};
+
+use ties_net::{Backoff, RelayAddress};
+use ties_sealed_log::{Log, LogId, TipRecord};
+use ties_store::{Read, Table};
+use ties_sync::{Input, Refusal, SessionError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::author::SPACE_NUMBER;
+use crate::conversation::{Conversation, ConversationError, News, Turn};
+use crate::poke::Listener;
+use crate::records::{CONTACTS, ContactRecord, Fault, put_record, record};
+use crate::relay_link::RelayLink;
+use crate::roads::{Road, RoadError, create, statements};
+use crate::space::Space;
+
+/// What happens while syncing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncEvent {
+    /// The relay and this device proved themselves to each other.
+    Connected(Road),
+    /// The relay has another store than last time: it was wiped or restored.
+    RelayReset(Road),
+    /// The mailbox was gone; it was made again and is being refilled.
+    MailboxRestored(Road),
+    /// Something happened in the conversation.
+    News(Road, News),
+    /// It broke off; the next attempt comes after this time.
+    Retrying(Road, String, Duration),
+}
+
+/// What came of one relay.
+#[derive(Debug)]
+pub struct RoadReport {
+    /// The relay.
+    pub road: Road,
+    /// What was exchanged, or why not.
+    pub outcome: Result<Tally, RoadError>,
+}
+
+/// What was exchanged over one link, the frames after the handshake.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// New entries taken.
+    pub entries_received: usize,
+    /// Frames taken.
+    pub frames_received: usize,
+    /// Their bytes.
+    pub bytes_received: usize,
+    /// Frames said.
+    pub frames_sent: usize,
+    /// Their bytes.
+    pub bytes_sent: usize,
+    /// Logs of which the relay takes nothing more.
+    pub refused: usize,
+    /// From dialling to the end.
+    pub took: Duration,
+}
+
+/// Frames that are taken in one transaction.
+const TURN: usize = 8 << 20;
+/// How often a watcher looks by itself whether another process wrote.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often a watcher writes down how far a relay is.
+const NOTE: Duration = Duration::from_secs(60);
+
+impl Space {
+    /// Exchanges everything with every relay, one after the other, until both sides have the same.
+    ///
+    /// # Errors
+    /// When the database cannot be read; what goes wrong with a relay stands in its report.
+    pub async fn sync(&self, mut events: impl FnMut(SyncEvent)) -> Result<Vec<RoadReport>, Fault> {
+        let mut reports = Vec::new();
+        for road in self.roads()? {
+            let outcome = self.meet(&road, None, &mut events).await;
+            if let Err(error) = &outcome {
+                self.note(&road, |contact| contact.error = Some(chain(error)))?;
+            }
+            reports.push(RoadReport { road, outcome });
+        }
+        Ok(reports)
+    }
+
+    /// Stays in touch with every relay until dropped: sends what is written here, by this process or another, and takes
+    /// what comes. A broken link is dialled again after a jittered, growing pause.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn sync_watch(&self, mut events: impl FnMut(SyncEvent)) -> Result<(), Fault> {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut roads = JoinSet::new();
+        for road in self.roads()? {
+            let (space, tell) = (self.clone(), tell.clone());
+            roads.spawn(async move { space.stay(road, &tell).await });
+        }
+        drop(tell);
+        while let Some(event) = told.recv().await {
+            events(event);
+        }
+        while let Some(ended) = roads.join_next().await {
+            ended.unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+
+    async fn stay(&self, road: Road, tell: &mpsc::UnboundedSender<SyncEvent>) -> Result<(), Fault> {
+        let mut backoff = Backoff::new();
+        let mut ears = self.inner.pokes.listen();
+        loop {
+            let mut connected = false;
+            let outcome = self
+                .meet(&road, Some(&mut ears), &mut |event| {
+                    connected |= matches!(event, SyncEvent::News(_, News::Settled));
+                    let _ = tell.send(event);
+                })
+                .await;
+            if connected {
+                backoff.reset();
+            }
+            let error =
+                outcome.err().map_or_else(|| "the relay closed the connection".to_owned(), |error| chain(&error));
+            self.note(&road, |contact| contact.error = Some(error.clone()))?;
+            let pause = backoff.after_failure_now();
+            let _ = tell.send(SyncEvent::Retrying(road.clone(), error, pause));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One meeting at one relay: until both have the same, or with `ears` until the link breaks.
+    pub(crate) async fn meet(
+        &self,
+        road: &Road,
+        ears: Option<&mut Option<Listener>>,
+        events: &mut impl FnMut(SyncEvent),
+    ) -> Result<Tally, RoadError> {
+        let began = Instant::now();
+        let address: RelayAddress = road.address.parse()?;
+        self.inner.tidy(road)?;
+        let key = self.inner.pseudonym(&road.relay)?;
+        let mut link = self.inner.dial(&address, &key).await?;
+        let contact = self.contact(road)?;
+        if contact.store.is_some_and(|store| store != link.greeted.store) {
+            events(SyncEvent::RelayReset(road.clone()));
+        }
+        events(SyncEvent::Connected(road.clone()));
+        let mut meeting = Meeting { space: self, road, link: &mut link, ears, tally: Tally::default(), noted: began };
+        let met = match meeting.converse(events).await {
+            Err(RoadError::Conversation(ConversationError::Session(SessionError::Refused(Refusal::NoMailbox)))) => {
+                create(meeting.link, &statements(&self.inner.store.read().map_err(Fault::from)?, &road.mailbox)?, None)
+                    .await?;
+                events(SyncEvent::MailboxRestored(road.clone()));
+                meeting.converse(events).await
+            }
+            met => met,
+        };
+        let tally = Tally { took: began.elapsed(), ..meeting.tally };
+        met?;
+        link.close().await;
+        Ok(tally)
+    }
+
+    pub(crate) fn contact(&self, road: &Road) -> Result<ContactRecord, Fault> {
+        Ok(record(&self.inner.store.read()?, CONTACTS, &road.mailbox.0, "a contact")?.unwrap_or_default())
+    }
+
+    fn note(&self, road: &Road, change: impl FnOnce(&mut ContactRecord)) -> Result<(), Fault> {
+        let mut transaction = self.inner.store.write()?;
+        let mut contact: ContactRecord =
+            record(&transaction, CONTACTS, &road.mailbox.0, "a contact")?.unwrap_or_default();
+        change(&mut contact);
+        put_record(&mut transaction, CONTACTS, &road.mailbox.0, &contact)?;
+        Ok(transaction.commit()?)
+    }
+}
+
+/// One conversation over one link.
+struct Meeting<'m> {
+    space: &'m Space,
+    road: &'m Road,
+    link: &'m mut RelayLink,
+    /// Present when it goes on after both have the same; what is in it hears other processes.
+    ears: Option<&'m mut Option<Listener>>,
+    tally: Tally,
+    noted: Instant,
+}
+
+enum Woken {
+    Frame(Vec<u8>),
+    Changed,
+    Tick,
+    Note,
+}
+
+impl Meeting<'_> {
+    async fn converse(&mut self, events: &mut impl FnMut(SyncEvent)) -> Result<(), RoadError> {
+        let mut conversation = Conversation::new(self.space, self.road.mailbox, self.road.relay);
+        let mut changes = self.space.changes();
+        let mut serial = self.serial()?;
+        let mut turn = conversation.start(self.link.now())?;
+        let mut unnoted = true;
+        loop {
+            let settled = self.perform(turn, events).await?;
+            if settled && (self.ears.is_none() || unnoted) {
+                self.write_note(&conversation)?;
+                unnoted = false;
+                if self.ears.is_none() {
+                    return Ok(());
+                }
+            }
+            let woken = self.wait(&conversation, &mut changes, &mut serial, unnoted).await?;
+            let frames = match woken {
+                Woken::Note => {
+                    self.write_note(&conversation)?;
+                    unnoted = false;
+                    turn = Turn::default();
+                    continue;
+                }
+                Woken::Frame(first) => {
+                    let mut frames = self.link.waiting(TURN.saturating_sub(first.len())).await?;
+                    frames.insert(0, first);
+                    Some(frames)
+                }
+                Woken::Changed => Some(Vec::new()),
+                Woken::Tick => None,
+            };
+            unnoted = true;
+            self.tally.frames_received += frames.as_ref().map_or(0, Vec::len);
+            self.tally.bytes_received += frames.iter().flatten().map(Vec::len).sum::<usize>();
+            let now = self.link.now();
+            // The disk may take its time; other links go on meanwhile.
+            let handled = tokio::task::spawn_blocking(move || {
+                let handled = handle(&mut conversation, now, frames.as_deref());
+                (conversation, handled)
+            });
+            let (back, handled) = handled.await.map_err(|_| Fault::Damaged("a conversation"))?;
+            conversation = back;
+            turn = handled?;
+        }
+    }
+
+    /// Sends and tells; `true` when both sides have the same now.
+    async fn perform(&mut self, turn: Turn, events: &mut impl FnMut(SyncEvent)) -> Result<bool, RoadError> {
+        for frame in turn.frames {
+            self.tally.frames_sent += 1;
+            self.tally.bytes_sent += frame.len();
+            self.link.send(frame).await?;
+        }
+        let mut settled = false;
+        for news in turn.news {
+            match news {
+                News::Received { entries, .. } => self.tally.entries_received += entries,
+                News::Refused { .. } => self.tally.refused += 1,
+                News::Settled => settled = true,
+                News::Acknowledged | News::Forked { .. } => {}
+            }
+            events(SyncEvent::News(self.road.clone(), news));
+        }
+        Ok(settled)
+    }
+
+    async fn wait(
+        &mut self,
+        conversation: &Conversation,
+        changes: &mut tokio::sync::watch::Receiver<u64>,
+        serial: &mut u64,
+        unnoted: bool,
+    ) -> Result<Woken, RoadError> {
+        loop {
+            let deadline = conversation.deadline().map(|at| at.saturating_sub(self.link.now()));
+            let watching = self.ears.is_some();
+            let ears = self.ears.as_deref().and_then(Option::as_ref);
+            let heard = async {
+                match ears {
+                    Some(ears) => ears.heard().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                frame = self.link.frame() => return Ok(Woken::Frame(frame?)),
+                changed = changes.changed() => {
+                    if changed.is_ok() {
+                        *serial = self.serial()?;
+                        return Ok(Woken::Changed);
+                    }
+                }
+                () = heard => {
+                    *serial = self.serial()?;
+                    self.space.inner.noticed();
+                    return Ok(Woken::Changed);
+                }
+                () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => return Ok(Woken::Tick),
+                () = tokio::time::sleep(LOOK), if watching => {
+                    let now = self.serial()?;
+                    if now != std::mem::replace(serial, now) {
+                        return Ok(Woken::Changed);
+                    }
+                    if unnoted && conversation.is_settled() && self.noted.elapsed() > NOTE {
+                        return Ok(Woken::Note);
+                    }
+                }
+            }
+        }
+    }
+
+    fn serial(&self) -> Result<u64, Fault> {
+        Ok(self.space.inner.store.read()?.serial()?)
+    }
+
+    /// Writes down when the relay was met and what it has.
+    fn write_note(&mut self, conversation: &Conversation) -> Result<(), Fault> {
+        self.noted = Instant::now();
+        let acknowledged: Vec<TipRecord> = if conversation.is_settled() {
+            self.space.inner.store.read()?.log(SPACE_NUMBER).vector()?.records().collect()
+        } else {
+            conversation.acknowledged().collect()
+        };
+        let (now, store) = (self.space.now(), self.link.greeted.store);
+        self.space.note(self.road, |contact| {
+            *contact = ContactRecord { last_contact: now, store: Some(store), acknowledged, error: None };
+        })
+    }
+}
+
+fn handle(
+    conversation: &mut Conversation,
+    now: Duration,
+    frames: Option<&[Vec<u8>]>,
+) -> Result<Turn, ConversationError> {
+    match frames {
+        None => conversation.handle(now, &[Input::Tick]),
+        Some([]) => conversation.handle(now, &[Input::Changed]),
+        Some(frames) => {
+            let inputs: Vec<_> = frames.iter().map(|frame| Input::Frame(frame)).collect();
+            conversation.handle(now, &inputs)
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// How many entries of this device's database a relay is not known to have.
+pub(crate) fn lacking(read: &dyn Read, contact: &ContactRecord) -> Result<u64, Fault> {
+    let mut lacking = 0;
+    let vector = ties_store::StoredLog::reading(read, SPACE_NUMBER).vector()?;
+    let has = |log: LogId| contact.acknowledged.iter().filter(move |one| one.log == log).map(|one| one.tip.seq).max();
+    for log in vector.logs() {
+        let last = vector.tips(&log).map(|tip| tip.seq).max().unwrap_or(0);
+        lacking += last.saturating_sub(has(log).unwrap_or(0));
+    }
+    Ok(lacking)
+}
+
+/// How many entries wait, by reason.
+pub(crate) fn waiting(read: &dyn Read) -> Result<Vec<(crate::records::Waiting, usize)>, Fault> {
+    let mut counts = std::collections::BTreeMap::new();
+    for (_, reason) in read.pairs(Table::PARKED, &[])? {
+        let reason = ties_sealed_log::decode(&reason).map_err(|_| Fault::Damaged("a parked entry"))?;
+        *counts.entry(reason).or_insert(0) += 1;
+    }
+    Ok(counts.into_iter().collect())
+}
