@@ -11,6 +11,7 @@ use redb::{
 
 use crate::at_rest::Encrypted;
 use crate::crash_only::{Reading, Writing};
+use crate::shield::{shield, shielded_drop};
 use crate::{OpenError, Snapshot, StorageKey, StoreError};
 
 /// Who may have the database open beside this process.
@@ -105,16 +106,17 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
+        shielded_drop(std::mem::take(&mut *self.handles()));
     }
 }
 
 impl Handles {
     fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
-        match (&self.writer, &self.reader) {
+        shield(|| match (&self.writer, &self.reader) {
             (Some(writer), _) => Ok(writer.begin_read()?),
             (None, Some(reader)) => Ok(reader.begin_read()?),
             (None, None) => Err(StoreError::Io(io::Error::other("the database is closed"))),
-        }
+        })
     }
 }
 
@@ -126,10 +128,10 @@ impl Storage {
         fill: impl FnOnce(WriteTransaction) -> Result<(), StoreError>,
     ) -> Result<(), OpenError> {
         let storage = Encrypted::over((self.open)(Access::Write)?, &self.key);
-        let failed = |error: redb::DatabaseError| OpenError::redb(&self.path, error);
-        let database = builder(ConcurrencyMode::ExclusiveWriter).create_with_backend(storage).map_err(failed)?;
+        let create = || builder(ConcurrencyMode::ExclusiveWriter).create_with_backend(storage);
+        let database = self.shielded(create)?;
         begin_write(&database).and_then(fill).map_err(|error| OpenError::store(&self.path, error))?;
-        database.close().map_err(failed)
+        self.shielded(|| database.close())
     }
 
     pub(crate) fn is_empty(&self) -> Result<bool, OpenError> {
@@ -140,16 +142,22 @@ impl Storage {
     /// Opens for reading, or says that a writer must recover the database first.
     fn reader(&self) -> Result<Option<ReadOnlyDatabase>, OpenError> {
         let storage = Reading::new(self.decrypted(Access::Read)?);
-        match self.builder().open_read_only_with_backend(storage) {
+        self.shielded(|| match self.builder().open_read_only_with_backend(storage) {
             Ok(reader) => Ok(Some(reader)),
             Err(redb::DatabaseError::RepairAborted) => Ok(None),
-            Err(error) => Err(OpenError::redb(&self.path, error)),
-        }
+            Err(error) => Err(error),
+        })
     }
 
     fn writer(&self, closing: &Arc<AtomicBool>) -> Result<redb::Database, OpenError> {
         let storage = Writing::new(self.decrypted(Access::Write)?, Arc::clone(closing));
-        self.builder().create_with_backend(storage).map_err(|error| OpenError::redb(&self.path, error))
+        self.shielded(|| self.builder().create_with_backend(storage))
+    }
+
+    fn shielded<T>(&self, open: impl FnOnce() -> Result<T, redb::DatabaseError>) -> Result<T, OpenError> {
+        shield(|| Ok(open()))
+            .map_err(|error| OpenError::store(&self.path, error))?
+            .map_err(|error| OpenError::redb(&self.path, error))
     }
 
     /// The decrypted storage, once its key is known to be right: redb is never given another one.
@@ -175,7 +183,7 @@ impl Storage {
 }
 
 fn begin_write(database: &redb::Database) -> Result<WriteTransaction, StoreError> {
-    let mut transaction = database.begin_write()?;
+    let mut transaction = shield(|| Ok(database.begin_write()?))?;
     // Two-phase commits that record the allocator state, as the multi-process mode demands
     // anyway: whoever opens the database after a crash need not walk it, and recovery never has to
     // tell a torn commit from a whole one by a checksum that is not cryptographic.

@@ -67,7 +67,7 @@ impl OpenError {
             StoreError::Damaged(reason) => Self::Damaged(reason),
             StoreError::Io(error) => Self::io(path, error),
             StoreError::Open(error) => *error,
-            StoreError::TooLarge | StoreError::ReadOnly => Self::Damaged(error.to_string()),
+            StoreError::TooLarge | StoreError::Unfinished | StoreError::ReadOnly => Self::Damaged(error.to_string()),
         }
     }
 }
@@ -89,6 +89,9 @@ pub enum StoreError {
     /// A key or value is larger than the database can hold.
     #[error("a value is too large for the database")]
     TooLarge,
+    /// A change in this transaction failed, so that it is not whole; begin it anew.
+    #[error("a transaction in which something failed cannot be committed")]
+    Unfinished,
     /// The logs of a snapshot cannot be extended; take those of a transaction.
     #[error("a snapshot cannot be written to")]
     ReadOnly,

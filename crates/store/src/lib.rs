@@ -33,6 +33,7 @@ mod error;
 mod key_file;
 mod memory;
 mod private;
+mod shield;
 mod snapshot;
 mod store;
 mod stored_log;

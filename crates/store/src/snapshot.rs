@@ -4,6 +4,7 @@ use std::ops::{Bound, ControlFlow};
 
 use redb::{OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
 
+use crate::shield::shield;
 use crate::tables::{Bytes, Pair, Read, Table, end_of};
 use crate::{StoreError, StoredLog};
 
@@ -44,11 +45,14 @@ impl Snapshot {
         range: (Bound<&[u8]>, Bound<&[u8]>),
     ) -> Result<impl Iterator<Item = Result<Pair, StoreError>> + use<>, StoreError> {
         let pairs: Option<OwnedRange<&[u8], &[u8]>> =
-            self.table(table)?.map(|table| table.range_owned::<&[u8]>(range)).transpose()?;
-        Ok(pairs.into_iter().flatten().map(|pair| {
+            shield(|| Ok(self.table(table)?.map(|table| table.range_owned::<&[u8]>(range)).transpose()?))?;
+        let mut pairs = pairs.into_iter().flatten();
+        let next = move || {
+            let Some(pair) = pairs.next() else { return Ok(None) };
             let (key, value) = pair?;
-            Ok((key.value().to_vec(), value.value().to_vec()))
-        }))
+            Ok(Some((key.value().to_vec(), value.value().to_vec())))
+        };
+        Ok(Shielded { next, failed: false })
     }
 
     /// A table; one that nothing was ever written to does not exist.
@@ -62,7 +66,7 @@ impl Snapshot {
 
 impl Read for Snapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.table(table)?.map_or(Ok(None), |table| table.copy(key))
+        shield(|| self.table(table)?.map_or(Ok(None), |table| table.copy(key)))
     }
 
     fn visit(
@@ -71,14 +75,33 @@ impl Read for Snapshot {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         visitor: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let Some(table) = self.table(table)? else { return Ok(()) };
-        for pair in ReadableTable::range::<&[u8]>(&table, range)? {
-            let (key, value) = pair?;
+        let Some(table) = shield(|| self.table(table))? else { return Ok(()) };
+        let mut pairs = shield(|| Ok(ReadableTable::range::<&[u8]>(&table, range)?))?;
+        while let Some((key, value)) = shield(|| Ok(pairs.next().transpose()?))? {
             if visitor(key.value(), value.value()).is_break() {
                 break;
             }
         }
         Ok(())
+    }
+}
+
+/// Pairs until the end or an error.
+struct Shielded<F> {
+    next: F,
+    failed: bool,
+}
+
+impl<F: FnMut() -> Result<Option<Pair>, StoreError>> Iterator for Shielded<F> {
+    type Item = Result<Pair, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let pair = shield(&mut self.next).transpose();
+        self.failed = matches!(pair, Some(Err(_)));
+        pair
     }
 }
 

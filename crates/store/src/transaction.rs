@@ -5,15 +5,22 @@ use std::ops::{Bound, ControlFlow};
 
 use redb::{ReadableTable, WriteTransaction};
 
+use crate::shield::{shield, shielded_drop};
 use crate::tables::{Bytes, Pair, Read, SERIAL, Table, end_of};
 use crate::{StoreError, StoredLog};
 
 /// A change of the database that others see once it is committed. Dropping it undoes all of it.
-pub struct Transaction(WriteTransaction);
+///
+/// After an error in writing it can only be dropped.
+pub struct Transaction {
+    /// There until it is committed or dropped.
+    redb: Option<WriteTransaction>,
+    failed: bool,
+}
 
 impl Transaction {
     pub(crate) fn new(transaction: WriteTransaction) -> Self {
-        Self(transaction)
+        Self { redb: Some(transaction), failed: false }
     }
 
     /// Makes everything written durable and visible at once: when this returns, it survives a
@@ -24,7 +31,14 @@ impl Transaction {
     pub fn commit(mut self) -> Result<(), StoreError> {
         let serial = self.serial()? + 1;
         self.put(Table::META, SERIAL, &serial.to_le_bytes())?;
-        Ok(self.0.commit()?)
+        let failed = std::mem::replace(&mut self.failed, true);
+        match self.redb.take() {
+            Some(redb) if !failed => shield(|| Ok(redb.commit()?)),
+            unfinished => {
+                shielded_drop(unfinished);
+                Err(StoreError::Unfinished)
+            }
+        }
     }
 
     /// The logs of one space (a device has one: 0) or of one mailbox, to read and extend.
@@ -37,8 +51,10 @@ impl Transaction {
     /// # Errors
     /// If the database cannot be read or written.
     pub fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.0.open_table(table.definition())?.insert(key, value)?;
-        Ok(())
+        self.change(|redb| {
+            redb.open_table(table.definition())?.insert(key, value)?;
+            Ok(())
+        })
     }
 
     /// Takes a key away; tells whether it was there.
@@ -46,7 +62,7 @@ impl Transaction {
     /// # Errors
     /// If the database cannot be read or written.
     pub fn remove(&mut self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
-        Ok(self.0.open_table(table.definition())?.remove(key)?.is_some())
+        self.change(|redb| Ok(redb.open_table(table.definition())?.remove(key)?.is_some()))
     }
 
     /// Takes all keys with this prefix away.
@@ -54,14 +70,16 @@ impl Transaction {
     /// # Errors
     /// If the database cannot be read or written.
     pub fn remove_all(&mut self, table: Table, prefix: &[u8]) -> Result<(), StoreError> {
-        if prefix.is_empty() {
-            self.0.delete_table(table.definition())?;
-            return Ok(());
-        }
-        let end = end_of(prefix);
-        let range = (Bound::Included(prefix), end.as_ref().map(Vec::as_slice));
-        self.0.open_table(table.definition())?.retain_in::<&[u8], _>(range, |_, _| false)?;
-        Ok(())
+        self.change(|redb| {
+            if prefix.is_empty() {
+                redb.delete_table(table.definition())?;
+                return Ok(());
+            }
+            let end = end_of(prefix);
+            let range = (Bound::Included(prefix), end.as_ref().map(Vec::as_slice));
+            redb.open_table(table.definition())?.retain_in::<&[u8], _>(range, |_, _| false)?;
+            Ok(())
+        })
     }
 
     /// Stores a document in one piece, in place of whatever is stored of it.
@@ -151,7 +169,7 @@ impl Transaction {
 
 impl Read for Transaction {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.open_table(table.definition())?.copy(key)
+        self.look(|redb| redb.open_table(table.definition())?.copy(key))
     }
 
     /// redb lends a table out once at a time; pairs are therefore copied before they are shown,
@@ -180,14 +198,33 @@ impl Read for Transaction {
 
 impl Transaction {
     fn some_pairs(&self, table: Table, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Vec<Pair>, StoreError> {
-        let table = self.0.open_table(table.definition())?;
-        let pairs = table.range::<&[u8]>(range)?.take(AT_A_TIME);
-        pairs
-            .map(|pair| {
-                let (key, value) = pair?;
-                Ok((key.value().to_vec(), value.value().to_vec()))
-            })
-            .collect()
+        self.look(|redb| {
+            let table = redb.open_table(table.definition())?;
+            let pairs = table.range::<&[u8]>(range)?.take(AT_A_TIME);
+            pairs
+                .map(|pair| {
+                    let (key, value) = pair?;
+                    Ok((key.value().to_vec(), value.value().to_vec()))
+                })
+                .collect()
+        })
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let redb = self.redb.as_ref().ok_or(StoreError::Unfinished)?;
+        shield(|| look(redb))
+    }
+
+    fn change<T>(&mut self, change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let changed = self.look(change);
+        self.failed |= changed.is_err();
+        changed
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        shielded_drop(self.redb.take());
     }
 }
 
