@@ -1,0 +1,116 @@
+//! One suite for every storage that a relay can stand on.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{ALL, Device, first_statement, key};
+use ties_relay::{Batch, InviteToken, MemoryStorage, Storage, TokenRecord};
+use ties_sealed_log::{Appended, GET, LogOpening, MailboxId, PUT, Tip};
+use ties_store::Store;
+
+fn holds<S: Storage>(storage: &mut S) {
+    let first = first_statement(&key(1), &[(key(2).id(), PUT | GET)]);
+    let mut device = Device::new(1, &first);
+    let (here, elsewhere) = (device.mailbox(), MailboxId([9; 32]));
+    let log = device.log_key.id();
+
+    assert!(storage.statements(&here).unwrap().is_empty());
+    assert!(storage.openings(&here).unwrap().is_empty());
+    assert!(storage.vector(&here).unwrap().is_empty());
+    assert_eq!(storage.bytes(&here).unwrap(), 0);
+    assert_eq!(storage.tips(&here, &log).unwrap(), []);
+    assert_eq!(storage.forked_at(&here, &log).unwrap(), None);
+
+    let second = device.grant(key(3).id(), ALL);
+    storage.put_statement(&here, &first).unwrap();
+    storage.put_statement(&here, &second).unwrap();
+    storage.put_statement(&here, &second).unwrap();
+    let mut statements = storage.statements(&here).unwrap();
+    statements.sort();
+    let mut expected = vec![first.bytes().to_vec(), second.bytes().to_vec()];
+    expected.sort();
+    assert_eq!(statements, expected);
+
+    let opening = LogOpening::new(&here, &device.log_key, &device.key);
+    storage.put_opening(&here, &opening).unwrap();
+    assert_eq!(storage.openings(&here).unwrap(), [opening.as_bytes()]);
+
+    let entries: Vec<_> = (0..3).map(|_| device.write()).collect();
+    assert_eq!(storage.append(&here, &entries[1]).unwrap(), Appended::Gap);
+    for entry in &entries {
+        assert_eq!(storage.append(&here, entry).unwrap(), Appended::Extended);
+    }
+    assert_eq!(storage.append(&here, &entries[1]).unwrap(), Appended::Known);
+    let tip = Tip { seq: 3, name: entries[2].name() };
+    assert_eq!(storage.tips(&here, &log).unwrap(), [tip]);
+    assert_eq!(storage.vector(&here).unwrap(), device.vector());
+    assert_eq!(storage.names(&here, &log, 2).unwrap(), [entries[1].name()]);
+    assert_eq!(storage.after(&here, &log, 1, usize::MAX).unwrap(), entries[1..]);
+    assert_eq!(storage.after(&here, &log, 0, 1).unwrap(), entries[..1]);
+    assert_eq!(storage.bytes(&here).unwrap(), entries.iter().map(|entry| entry.bytes().len() as u64).sum());
+
+    assert!(storage.vector(&elsewhere).unwrap().is_empty());
+    assert_eq!(storage.append(&elsewhere, &entries[0]).unwrap(), Appended::Extended);
+    assert_eq!(storage.vector(&elsewhere).unwrap().records().count(), 1);
+    assert_eq!(storage.tips(&here, &log).unwrap(), [tip]);
+
+    let (one, two) = (key(1).id(), key(2).id());
+    storage.set_member(&here, &one, true).unwrap();
+    storage.set_member(&elsewhere, &one, true).unwrap();
+    storage.set_member(&here, &two, true).unwrap();
+    let mut both = vec![here, elsewhere];
+    both.sort();
+    assert_eq!(storage.mailboxes_of(&one).unwrap(), both);
+    storage.set_member(&here, &one, false).unwrap();
+    storage.set_member(&here, &one, false).unwrap();
+    assert_eq!(storage.mailboxes_of(&one).unwrap(), [elsewhere]);
+    assert_eq!(storage.mailboxes_of(&two).unwrap(), [here]);
+
+    let token = InviteToken::from_bytes([1; 16]).hash();
+    let record = TokenRecord { uses: 3, expires: Duration::from_secs(1_800_000_000) };
+    assert_eq!(storage.token(&token).unwrap(), None);
+    storage.put_token(&token, record).unwrap();
+    assert_eq!(storage.token(&token).unwrap(), Some(record));
+}
+
+#[test]
+fn memory_is_a_storage() {
+    holds(&mut MemoryStorage::default());
+}
+
+#[test]
+fn the_database_is_a_storage() {
+    let store = Store::in_memory().unwrap();
+    holds(&mut Batch::begin(&store).unwrap());
+    holds(&mut Batch::begin(&store).unwrap());
+}
+
+#[test]
+fn what_was_committed_is_there_in_the_next_batch() {
+    let store = Store::in_memory().unwrap();
+    let first = first_statement(&key(1), &[]);
+    let mut device = Device::new(1, &first);
+    for round in 1..=3 {
+        let entry = device.write();
+        let mut batch = Batch::begin(&store).unwrap();
+        if round == 1 {
+            batch.put_statement(&device.mailbox(), &first).unwrap();
+        }
+        batch.append(&device.mailbox(), &entry).unwrap();
+        batch.commit().unwrap();
+        let batch = Batch::begin(&store).unwrap();
+        assert_eq!(batch.vector(&device.mailbox()).unwrap(), device.vector());
+        assert_eq!(batch.bytes(&device.mailbox()).unwrap(), round * entry.bytes().len() as u64);
+        assert_eq!(batch.statements(&device.mailbox()).unwrap(), [first.bytes()]);
+    }
+}
+
+#[test]
+fn a_store_keeps_its_name() {
+    let store = Store::in_memory().unwrap();
+    let mut batch = Batch::begin(&store).unwrap();
+    assert_eq!(batch.name([1; 16]).unwrap(), [1; 16]);
+    batch.commit().unwrap();
+    assert_eq!(Batch::begin(&store).unwrap().name([2; 16]).unwrap(), [1; 16]);
+}
