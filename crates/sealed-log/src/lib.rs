@@ -42,6 +42,10 @@ mod seal;
 pub mod seed_change;
 mod vector;
 
+pub mod format {
+    #![doc = include_str!("../FORMAT.md")]
+}
+
 /// The longest entry.
 pub const MAX_ENTRY: usize = 1 << 20;
 
