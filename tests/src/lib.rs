@@ -1,1 +1,1 @@
-//! x
+//! Harness for tests of the whole.

@@ -104,7 +104,8 @@ impl Space {
     }
 }
 
-/// Asks for a mailbox by its first statement.
+/// Asks for a mailbox by its first statement, and brings the later ones: whoever makes a lost mailbox anew need not be
+/// on the first.
 pub(crate) async fn create(
     link: &mut RelayLink,
     statements: &[Vec<u8>],
@@ -112,10 +113,21 @@ pub(crate) async fn create(
 ) -> Result<MailboxId, RoadError> {
     let first = statements.first().ok_or(Fault::Damaged("a road without statements"))?;
     link.say(&Message::Create { statement: first.clone().into(), token }).await?;
-    match link.answer().await? {
-        Message::Created { mailbox } => Ok(mailbox),
-        _ => Err(LinkFailure::Protocol(ties_sealed_log::DecodeError::Malformed).into()),
+    let Message::Created { mailbox } = link.answer().await? else {
+        return Err(LinkFailure::Protocol(ties_sealed_log::DecodeError::Malformed).into());
+    };
+    bring(link, statements).await?;
+    Ok(mailbox)
+}
+
+/// Brings a mailbox's later statements to a relay that may not have them.
+pub(crate) async fn bring(link: &mut RelayLink, statements: &[Vec<u8>]) -> Result<(), RoadError> {
+    if let [_, later @ ..] = statements
+        && !later.is_empty()
+    {
+        link.say(&Message::Access(later.iter().map(|one| one.clone().into()).collect())).await?;
     }
+    Ok(())
 }
 
 /// The relays of a space, as far as they are known here.

@@ -14,7 +14,7 @@ use crate::conversation::{Conversation, ConversationError, News, Turn};
 use crate::poke::Listener;
 use crate::records::{CONTACTS, ContactRecord, Fault, put_record, record};
 use crate::relay_link::RelayLink;
-use crate::roads::{Road, RoadError, create, statements};
+use crate::roads::{Road, RoadError, bring, create, statements};
 use crate::space::Space;
 
 /// What happens while syncing.
@@ -148,10 +148,10 @@ impl Space {
         events(SyncEvent::Connected(road.clone()));
         let mut meeting = Meeting { space: self, road, link: &mut link, ears, tally: Tally::default(), noted: began };
         let met = match meeting.converse(events).await {
-            Err(RoadError::Conversation(ConversationError::Session(SessionError::Refused(Refusal::NoMailbox)))) => {
-                create(meeting.link, &statements(&self.inner.store.read().map_err(Fault::from)?, &road.mailbox)?, None)
-                    .await?;
-                events(SyncEvent::MailboxRestored(road.clone()));
+            Err(RoadError::Conversation(ConversationError::Session(SessionError::Refused(reason))))
+                if matches!(reason, Refusal::NoMailbox | Refusal::NotPermitted) =>
+            {
+                meeting.restore(reason, events).await?;
                 meeting.converse(events).await
             }
             met => met,
@@ -195,6 +195,18 @@ enum Woken {
 }
 
 impl Meeting<'_> {
+    /// Gives a relay back what it lost: the mailbox, or the latest of its access list.
+    async fn restore(&mut self, reason: Refusal, events: &mut impl FnMut(SyncEvent)) -> Result<(), RoadError> {
+        let statements = statements(&self.space.inner.store.read().map_err(Fault::from)?, &self.road.mailbox)?;
+        if reason == Refusal::NoMailbox {
+            create(self.link, &statements, None).await?;
+            events(SyncEvent::MailboxRestored(self.road.clone()));
+        } else {
+            bring(self.link, &statements).await?;
+        }
+        Ok(())
+    }
+
     async fn converse(&mut self, events: &mut impl FnMut(SyncEvent)) -> Result<(), RoadError> {
         let mut conversation = Conversation::new(self.space, self.road.mailbox, self.road.relay);
         let mut changes = self.space.changes();

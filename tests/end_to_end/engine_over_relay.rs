@@ -1,0 +1,107 @@
+//! Devices and a relay in one process, over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use automerge::transaction::Transactable;
+use automerge::{ROOT, ReadDoc};
+use ties_engine::{CreateOptions, DocumentId, EditError, Environment, Role, Space, SyncEvent};
+
+async fn relay(data: &Path, port: u16) -> (String, tokio::task::JoinHandle<()>, tokio::sync::oneshot::Sender<()>, u16) {
+    let mut config = ties_relay::Config::new(data);
+    config.open = true;
+    let server = ties_relay::Server::open(config).unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let listening = listener.local_addr().unwrap();
+    let address = server.address(listening).unwrap().to_string();
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let running = tokio::spawn(async move {
+        server.run(listener, async move { drop(stopped.await) }).await.unwrap();
+    });
+    (address, running, stop, listening.port())
+}
+
+fn create(folder: &Path) -> Space {
+    let options = CreateOptions { device_name: "laptop".into(), recovery: true };
+    Space::create(folder, (), &options, Environment::system()).unwrap().0
+}
+
+fn set(space: &Space, id: DocumentId, key: &str, value: &str) {
+    space.write(|edit| edit.change(id, |tx| tx.put(ROOT, key, value).map_err(EditError::from))).unwrap();
+}
+
+fn get(space: &Space, id: DocumentId, key: &str) -> Option<String> {
+    let read = space.read(id, |document| {
+        document.get(ROOT, key).unwrap().map(|(value, _)| value.as_str().unwrap().to_owned())
+    });
+    read.unwrap().flatten()
+}
+
+async fn sync(space: &Space) -> Vec<SyncEvent> {
+    let mut events = Vec::new();
+    for report in space.sync(|event| events.push(event)).await.unwrap() {
+        let tally = report.outcome.unwrap();
+        println!("{tally:?}");
+    }
+    events
+}
+
+async fn pair(host: &Space, folder: &Path) -> Space {
+    let mut invitation = host.invite(None, Duration::from_secs(60)).unwrap();
+    let ticket = invitation.ticket();
+    let joining = Space::join(folder, (), &ticket, None, "phone", Environment::system());
+    let admitting = async {
+        let guest = invitation.guest().await.unwrap();
+        assert_eq!(guest.name, "phone");
+        invitation.accept(&guest, Role::Writer).await.unwrap();
+        guest
+    };
+    let (joined, guest) = tokio::join!(joining, admitting);
+    let joined = joined.unwrap();
+    assert_eq!(joined.fingerprint().unwrap(), guest.fingerprint);
+    joined
+}
+
+#[tokio::test]
+async fn two_devices_end_equal_and_a_wiped_relay_is_refilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, running, stop, port) = relay(&folder.path().join("relay"), 0).await;
+    let one = create(&folder.path().join("one"));
+    let id = DocumentId([7; 16]);
+    set(&one, id, "name", "Ada");
+    one.add_relay(&address, None).await.unwrap();
+    sync(&one).await;
+    let two = pair(&one, &folder.path().join("two")).await;
+    sync(&two).await;
+    assert_eq!(get(&two, id, "name").as_deref(), Some("Ada"));
+    assert_eq!(two.devices().unwrap().len(), 2);
+
+    set(&one, id, "email", "ada@example.org");
+    set(&two, id, "phone", "+1");
+    sync(&two).await;
+    sync(&one).await;
+    sync(&two).await;
+    for device in [&one, &two] {
+        assert_eq!(get(device, id, "email").as_deref(), Some("ada@example.org"));
+        assert_eq!(get(device, id, "phone").as_deref(), Some("+1"));
+        let status = device.status().unwrap();
+        assert!(status.waiting.is_empty() && status.bad == 0, "{status:?}");
+        assert_eq!(status.roads[0].to_send, 0);
+    }
+    println!("nothing to do:");
+    sync(&one).await;
+    sync(&two).await;
+
+    drop(stop);
+    running.await.unwrap();
+    std::fs::remove_file(folder.path().join("relay/database")).unwrap();
+    let (again, _running, _stop, _) = relay(&folder.path().join("relay"), port).await;
+    assert_eq!(address, again);
+    set(&two, id, "phone", "+2");
+    let events = sync(&two).await;
+    assert!(events.iter().any(|event| matches!(event, SyncEvent::MailboxRestored(_))), "{events:?}");
+    sync(&one).await;
+    assert_eq!(get(&one, id, "phone").as_deref(), Some("+2"));
+}
