@@ -13,9 +13,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
+use crate::connection::ConnectionId;
 use crate::keeper::{Clock, Job, Outlet, Stranger, Strangers, Word};
 use crate::limits::Limits;
-use crate::relay::{ConnectionId, Input};
+use crate::relay::Input;
 
 /// What all connections share.
 pub(crate) struct Reception {

@@ -13,7 +13,8 @@ use ties_store::{Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tracing::{debug, trace, warn};
 
-use crate::relay::{ConnectionId, Input, Output, Relay};
+use crate::connection::ConnectionId;
+use crate::relay::{Input, Output, Relay};
 use crate::stored::Batch;
 
 /// What the sockets have for the keeper.

@@ -17,22 +17,25 @@
 //! ```
 
 mod attend;
+mod connection;
 mod keeper;
 mod key_file;
 mod limits;
 mod mailbox;
 mod memory;
 mod relay;
+mod requests;
 mod room;
 mod server;
 mod storage;
 mod stored;
 mod token;
 
+pub use connection::ConnectionId;
 pub use key_file::KeyFileError;
 pub use limits::Limits;
 pub use memory::MemoryStorage;
-pub use relay::{ConnectionId, Identity, Input, Output, Relay};
+pub use relay::{Identity, Input, Output, Relay};
 pub use server::{Config, Server, ServerError, new_token, run};
 pub use storage::Storage;
 pub use stored::Batch;

@@ -8,8 +8,8 @@ use ties_sealed_log::{
 };
 use ties_sync::{Refusal, Replica, Taken};
 
+use crate::connection::ConnectionId;
 use crate::limits::Limits;
-use crate::relay::ConnectionId;
 use crate::storage::Storage;
 
 /// What a relay remembers of a mailbox while somebody is at it; the storage has all of it too.

@@ -5,23 +5,19 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 use ties_net::ClosingReason;
-use ties_sealed_log::{AccessStatement, MailboxId, Pseudonym, RelayKey, RelaySecret};
+use ties_sealed_log::{MailboxId, Pseudonym, RelayKey, RelaySecret};
 use ties_sync::{Channel, ExpectAuth, MAX_FRAME, Message, Refusal, Session, SessionError};
 
-use crate::limits::{Limits, Pace};
-use crate::mailbox::{Mailbox, Visit, refusal};
-use crate::room::{RoomName, Rooms};
+use crate::connection::{Connection, ConnectionId, Stage};
+use crate::limits::Limits;
+use crate::mailbox::{Mailbox, Visit};
+use crate::room::Rooms;
 use crate::storage::Storage;
-use crate::token::InviteToken;
-
-/// Names a connection for as long as the relay lives; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
 
 /// What happened on a connection.
 #[derive(Debug)]
 pub enum Input {
-    /// It is up, and `since` then its owner may take to prove a key.
+    /// It is up, and has some seconds from `since` on to prove a key.
     Opened {
         /// What both ends know of it.
         channel: Channel,
@@ -55,11 +51,12 @@ pub enum Output {
 /// [`Relay::tick`]. After an error of the storage the relay is of no more use.
 #[derive(Debug)]
 pub struct Relay {
-    identity: Identity,
-    limits: Limits,
-    connections: BTreeMap<ConnectionId, Connection>,
-    mailboxes: BTreeMap<MailboxId, Mailbox>,
-    rooms: Rooms,
+    pub(crate) identity: Identity,
+    pub(crate) limits: Limits,
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    /// The mailboxes that somebody is at.
+    pub(crate) mailboxes: BTreeMap<MailboxId, Mailbox>,
+    pub(crate) rooms: Rooms,
 }
 
 /// Who a relay is and whom it serves.
@@ -78,19 +75,29 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-#[derive(Debug)]
-struct Connection {
-    stage: Stage,
-    heard: Duration,
-    pace: Pace,
-    visit: Option<(MailboxId, Session)>,
-    room: Option<RoomName>,
+/// One call: when it is, what it may write to, and what comes of it.
+pub(crate) struct Turn<'a, S> {
+    pub(crate) now: Duration,
+    pub(crate) storage: &'a mut S,
+    out: Vec<Output>,
 }
 
-#[derive(Debug)]
-enum Stage {
-    Stranger { expected: Option<ExpectAuth>, until: Duration },
-    Proven(Pseudonym),
+impl<'a, S> Turn<'a, S> {
+    fn new(now: Duration, storage: &'a mut S) -> Self {
+        Self { now, storage, out: Vec::new() }
+    }
+
+    pub(crate) fn send(&mut self, to: ConnectionId, message: &Message) {
+        self.out.push(Output::Send(to, message.encode()));
+    }
+
+    fn forward(&mut self, to: ConnectionId, outputs: Vec<ties_sync::Output>) {
+        self.out.extend(outputs.into_iter().filter_map(|output| match output {
+            ties_sync::Output::Send(frame) => Some(Output::Send(to, frame)),
+            // What a relay holds and what it lacks are the devices' business.
+            ties_sync::Output::Event(_) => None,
+        }));
+    }
 }
 
 impl Relay {
@@ -118,13 +125,20 @@ impl Relay {
         storage: &mut S,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Output>, S::Error> {
-        let mut out = Vec::new();
+        let mut turn = Turn::new(now, storage);
         match input {
-            Input::Opened { channel, since } => self.greet(now, id, channel, since, rng, &mut out),
-            Input::Frame(frame) => self.receive(now, id, &frame, storage, &mut out)?,
+            Input::Opened { channel, since } => {
+                let max_frame = u32::try_from(MAX_FRAME).unwrap_or(u32::MAX);
+                let Identity { secret, store, .. } = &self.identity;
+                let (expected, hello) = ExpectAuth::hello(secret, *store, max_frame, channel, rng);
+                let until = since + self.limits.proof_within;
+                self.connections.insert(id, Connection::new(expected, until, now));
+                turn.out.push(Output::Send(id, hello));
+            }
+            Input::Frame(frame) => self.receive(id, &frame, &mut turn)?,
             Input::Closed => drop(self.detach(id)),
         }
-        Ok(out)
+        Ok(turn.out)
     }
 
     /// Ends a batch: tells everybody who is at a mailbox what changed there.
@@ -132,21 +146,22 @@ impl Relay {
     /// # Errors
     /// When the storage fails.
     pub fn finish<S: Storage>(&mut self, now: Duration, storage: &mut S) -> Result<Vec<Output>, S::Error> {
-        let mut out = Vec::new();
-        for id in self.take_changed() {
-            let present: Vec<ConnectionId> =
-                self.mailboxes.get(&id).into_iter().flat_map(|mailbox| mailbox.connections.iter().copied()).collect();
-            for connection in present {
-                if self.is_still_admitted(connection, &id) {
-                    self.converse(now, connection, ties_sync::Input::Changed, storage, &mut out)?;
-                } else {
-                    send(connection, &Message::Sorry(Refusal::NotPermitted), &mut out);
-                    self.close(connection, ClosingReason::Refused, &mut out);
-                }
+        let mut turn = Turn::new(now, storage);
+        let mut present = Vec::new();
+        for mailbox in self.mailboxes.values_mut().filter(|mailbox| mailbox.changed) {
+            mailbox.changed = false;
+            present.extend(mailbox.connections.iter().map(|connection| (mailbox.id(), *connection)));
+        }
+        for (mailbox, connection) in present {
+            if self.is_still_admitted(connection, &mailbox) {
+                self.converse(connection, ties_sync::Input::Changed, &mut turn)?;
+            } else {
+                turn.send(connection, &Message::Sorry(Refusal::NotPermitted));
+                self.close(connection, ClosingReason::Refused, &mut turn);
             }
         }
         self.mailboxes.retain(|_, mailbox| !mailbox.connections.is_empty());
-        Ok(out)
+        Ok(turn.out)
     }
 
     /// Does what is due by `now`.
@@ -154,31 +169,25 @@ impl Relay {
     /// # Errors
     /// When the storage fails.
     pub fn tick<S: Storage>(&mut self, now: Duration, storage: &mut S) -> Result<Vec<Output>, S::Error> {
-        let mut out = Vec::new();
+        let mut turn = Turn::new(now, storage);
         for id in self.rooms.expire(now) {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.room = None;
                 connection.heard = now;
             }
         }
-        let due: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.deadline(&self.limits).is_some_and(|deadline| deadline <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in due {
+        let is_due = |connection: &Connection| connection.deadline(&self.limits).is_some_and(|due| due <= now);
+        let due = self.connections.iter().filter(|(_, connection)| is_due(connection)).map(|(id, _)| *id);
+        for id in due.collect::<Vec<_>>() {
             match self.connections.get(&id) {
                 Some(Connection { stage: Stage::Stranger { .. }, .. }) => {
-                    self.close(id, ClosingReason::Refused, &mut out);
+                    self.close(id, ClosingReason::Refused, &mut turn);
                 }
-                Some(Connection { visit: Some(_), .. }) => {
-                    self.converse(now, id, ties_sync::Input::Tick, storage, &mut out)?;
-                }
-                _ => self.close(id, ClosingReason::Done, &mut out),
+                Some(Connection { visit: Some(_), .. }) => self.converse(id, ties_sync::Input::Tick, &mut turn)?,
+                _ => self.close(id, ClosingReason::Done, &mut turn),
             }
         }
-        Ok(out)
+        Ok(turn.out)
     }
 
     /// When to call [`Relay::tick`].
@@ -188,261 +197,146 @@ impl Relay {
         connections.chain(self.rooms.deadline()).min()
     }
 
-    fn greet(
-        &mut self,
-        now: Duration,
-        id: ConnectionId,
-        channel: Channel,
-        since: Duration,
-        rng: &mut impl CryptoRng,
-        out: &mut Vec<Output>,
-    ) {
-        let max_frame = u32::try_from(MAX_FRAME).unwrap_or(u32::MAX);
-        let (expected, hello) = ExpectAuth::hello(&self.identity.secret, self.identity.store, max_frame, channel, rng);
-        let stage = Stage::Stranger { expected: Some(expected), until: since + self.limits.proof_within };
-        let connection = Connection { stage, heard: now, pace: Pace::default(), visit: None, room: None };
-        self.connections.insert(id, connection);
-        out.push(Output::Send(id, hello));
-    }
-
-    fn receive<S: Storage>(
-        &mut self,
-        now: Duration,
-        id: ConnectionId,
-        frame: &[u8],
-        storage: &mut S,
-        out: &mut Vec<Output>,
-    ) -> Result<(), S::Error> {
+    fn receive<S: Storage>(&mut self, id: ConnectionId, frame: &[u8], turn: &mut Turn<'_, S>) -> Result<(), S::Error> {
         // Frames of a connection that was closed may still be on their way.
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
-        connection.heard = now;
-        match &mut connection.stage {
+        connection.heard = turn.now;
+        let expected = match &mut connection.stage {
+            Stage::Stranger { expected, .. } => expected.take(),
             Stage::Proven(pseudonym) => {
                 let pseudonym = *pseudonym;
-                self.answer(now, id, pseudonym, frame, storage, out)
+                return self.answer(id, pseudonym, frame, turn);
             }
-            Stage::Stranger { expected, .. } => {
-                match expected.take().map(|expected| expected.handle(frame, &self.identity.secret)) {
-                    Some(Ok((pseudonym, welcome))) => {
-                        connection.stage = Stage::Proven(pseudonym);
-                        out.push(Output::Proven(id, pseudonym));
-                        out.push(Output::Send(id, welcome));
-                        self.make_room_for(pseudonym, out);
-                    }
-                    _ => self.close(id, ClosingReason::Refused, out),
-                }
-                Ok(())
+        };
+        match expected.map(|expected| expected.handle(frame, &self.identity.secret)) {
+            Some(Ok((pseudonym, welcome))) => {
+                connection.stage = Stage::Proven(pseudonym);
+                turn.out.push(Output::Proven(id, pseudonym));
+                turn.out.push(Output::Send(id, welcome));
+                self.make_room_for(pseudonym, turn);
             }
+            _ => self.close(id, ClosingReason::Refused, turn),
         }
+        Ok(())
     }
 
     /// A device that lost its link dials again before the old connection is known to be dead, so the oldest goes.
-    fn make_room_for(&mut self, pseudonym: Pseudonym, out: &mut Vec<Output>) {
+    fn make_room_for<S>(&mut self, pseudonym: Pseudonym, turn: &mut Turn<'_, S>) {
         let is_its = |connection: &Connection| connection.pseudonym() == Some(pseudonym);
         let its = self.connections.iter().filter(|(_, connection)| is_its(connection)).map(|(id, _)| *id);
         let its: Vec<ConnectionId> = its.collect();
         let excess = its.len().saturating_sub(self.limits.sockets_per_key);
         for oldest in its.into_iter().take(excess) {
-            self.close(oldest, ClosingReason::Busy, out);
+            self.close(oldest, ClosingReason::Busy, turn);
         }
     }
 
     fn answer<S: Storage>(
         &mut self,
-        now: Duration,
         id: ConnectionId,
         pseudonym: Pseudonym,
         frame: &[u8],
-        storage: &mut S,
-        out: &mut Vec<Output>,
+        turn: &mut Turn<'_, S>,
     ) -> Result<(), S::Error> {
-        let Ok(message) = Message::decode(frame) else {
-            self.close(id, ClosingReason::Refused, out);
+        let (Ok(message), Some(connection)) = (Message::decode(frame), self.connections.get_mut(&id)) else {
+            self.close(id, ClosingReason::Refused, turn);
             return Ok(());
         };
-        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         let is_request = !matches!(message, Message::Entries(_) | Message::Ack { .. });
-        if let Some(wait) = is_request.then(|| connection.pace.count(now, &self.limits)).flatten() {
-            out.push(Output::Pause(id, wait));
+        if let Some(wait) = is_request.then(|| connection.pace.count(turn.now, &self.limits)).flatten() {
+            turn.out.push(Output::Pause(id, wait));
         }
         let visiting = connection.visit.is_some();
         match message {
-            Message::Create { statement, token } => {
-                let reply = match self.create(now, &statement, token, storage)? {
-                    Ok(mailbox) => Message::Created { mailbox },
-                    Err(reason) => Message::Sorry(reason),
-                };
-                send(id, &reply, out);
+            Message::Create { statement, token } => self.create(id, &statement, token, turn)?,
+            Message::Which => {
+                let mailboxes = turn.storage.mailboxes_of(&pseudonym)?;
+                turn.send(id, &Message::Mailboxes(mailboxes));
             }
-            Message::Which => send(id, &Message::Mailboxes(storage.mailboxes_of(&pseudonym)?), out),
-            Message::Meet { room } => self.meet(now, id, pseudonym, room, out),
-            Message::Pass(message) => self.pass(id, pseudonym, message.into_vec(), out),
+            Message::Meet { room } => self.meet(id, pseudonym, room, turn),
+            Message::Pass(message) => self.pass(id, pseudonym, message.into_vec(), turn),
             Message::Access(statements) if !visiting => {
                 for statement in &statements {
-                    self.learn(statement, storage)?;
+                    self.learn(statement, turn)?;
                 }
             }
-            Message::Open { subject, .. } if !visiting => {
-                self.open(now, id, pseudonym, MailboxId(subject), frame, storage, out)?;
-            }
-            _ if visiting => self.converse(now, id, ties_sync::Input::Frame(frame), storage, out)?,
-            _ => self.close(id, ClosingReason::Refused, out),
+            Message::Open { subject, .. } if !visiting => self.open(id, MailboxId(subject), frame, turn)?,
+            _ if visiting => self.converse(id, ties_sync::Input::Frame(frame), turn)?,
+            _ => self.close(id, ClosingReason::Refused, turn),
         }
         Ok(())
     }
 
-    fn create<S: Storage>(
-        &mut self,
-        now: Duration,
-        statement: &[u8],
-        token: Option<[u8; 16]>,
-        storage: &mut S,
-    ) -> Result<Result<MailboxId, Refusal>, S::Error> {
-        let first = match AccessStatement::verify(statement) {
-            Ok(first) if first.body().mailbox.is_none() => first,
-            Ok(_) => return Ok(Err(Refusal::Invalid)),
-            Err(error) => return Ok(Err(refusal(error))),
-        };
-        let id = MailboxId(first.name().0);
-        if self.mailboxes.contains_key(&id) || !storage.statements(&id)?.is_empty() {
-            return Ok(Ok(id));
-        }
-        let mut spent = None;
-        if !self.identity.open {
-            let Some(token) = token else { return Ok(Err(Refusal::Token)) };
-            let token = InviteToken::from_bytes(token).hash();
-            let Some(rest) = storage.token(&token)?.and_then(|record| record.spend(now)) else {
-                return Ok(Err(Refusal::Token));
-            };
-            spent = Some((token, rest));
-        }
-        if let Err(reason) = Mailbox::create(first, storage)? {
-            return Ok(Err(reason));
-        }
-        if let Some((token, rest)) = spent {
-            storage.put_token(&token, rest)?;
-        }
-        Ok(Ok(id))
-    }
-
-    /// Takes a statement from somebody who is at no mailbox: after a wipe, whoever makes a mailbox anew need not be on
-    /// its first statement, and brings the later ones before it may open it.
-    fn learn<S: Storage>(&mut self, statement: &[u8], storage: &mut S) -> Result<(), S::Error> {
-        let Ok(statement) = AccessStatement::verify(statement) else { return Ok(()) };
-        let Some(id) = statement.body().mailbox else { return Ok(()) };
-        if self.load(id, storage)?
-            && let Some(mailbox) = self.mailboxes.get_mut(&id)
-        {
-            // What is not valid is not kept; the opening that follows shows whether it was enough.
-            let _ = mailbox.state(statement, storage, &self.limits)?;
-        }
-        Ok(())
-    }
-
-    fn meet(&mut self, now: Duration, id: ConnectionId, pseudonym: Pseudonym, room: RoomName, out: &mut Vec<Output>) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        if let Some(left) = connection.room.take() {
-            self.rooms.leave(&left, id);
-        }
-        match self.rooms.enter(room, pseudonym, id, now, &self.limits) {
-            Ok(unheard) => {
-                connection.room = Some(room);
-                unheard.into_iter().for_each(|message| send(id, &Message::Pass(message.into()), out));
-            }
-            Err(reason) => send(id, &Message::Sorry(reason), out),
-        }
-    }
-
-    fn pass(&mut self, id: ConnectionId, pseudonym: Pseudonym, message: Vec<u8>, out: &mut Vec<Output>) {
-        let room = self.connections.get(&id).and_then(|connection| connection.room);
-        let passed = match room {
-            Some(room) => self.rooms.pass(&room, &pseudonym, message, &self.limits),
-            None => Err(Refusal::NotPermitted),
-        };
-        match passed {
-            Ok(Some((to, message))) => send(to, &Message::Pass(message.into()), out),
-            Ok(None) => {}
-            Err(reason) => send(id, &Message::Sorry(reason), out),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "they are one call's context")]
     fn open<S: Storage>(
         &mut self,
-        now: Duration,
         id: ConnectionId,
-        pseudonym: Pseudonym,
         subject: MailboxId,
         frame: &[u8],
-        storage: &mut S,
-        out: &mut Vec<Output>,
+        turn: &mut Turn<'_, S>,
     ) -> Result<(), S::Error> {
-        self.load(subject, storage)?;
-        let (Some(mailbox), Some(connection)) = (self.mailboxes.get_mut(&subject), self.connections.get_mut(&id))
-        else {
-            send(id, &Message::Sorry(Refusal::NoMailbox), out);
+        self.load(subject, turn.storage)?;
+        let Some(mailbox) = self.mailboxes.get_mut(&subject) else {
+            turn.send(id, &Message::Sorry(Refusal::NoMailbox));
             return Ok(());
         };
-        if !mailbox.admits(&pseudonym) {
-            send(id, &Message::Sorry(Refusal::NotPermitted), out);
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let Some(pseudonym) = connection.pseudonym().filter(|pseudonym| mailbox.admits(pseudonym)) else {
+            turn.send(id, &Message::Sorry(Refusal::NotPermitted));
             return Ok(());
-        }
+        };
         mailbox.connections.insert(id);
         let mut session = Session::new(subject.0);
-        let visit = Visit::new(mailbox, storage, &self.limits, pseudonym);
-        match session.start(now, &visit) {
-            Ok(outputs) => forward(id, outputs, out),
-            Err(SessionError::Storage(error)) => return Err(error),
-            Err(_) => {}
-        }
+        let started = session.start(turn.now, &Visit::new(mailbox, turn.storage, &self.limits, pseudonym));
         connection.visit = Some((subject, session));
-        self.converse(now, id, ties_sync::Input::Frame(frame), storage, out)
+        self.settle(id, started, turn)?;
+        self.converse(id, ties_sync::Input::Frame(frame), turn)
     }
 
-    /// Brings a mailbox to memory; says whether there is one.
-    fn load<S: Storage>(&mut self, id: MailboxId, storage: &S) -> Result<bool, S::Error> {
-        if !self.mailboxes.contains_key(&id) {
-            let Some(mailbox) = Mailbox::load(&id, storage)? else { return Ok(false) };
+    /// Brings a mailbox to memory, if there is one.
+    pub(crate) fn load<S: Storage>(&mut self, id: MailboxId, storage: &S) -> Result<(), S::Error> {
+        if !self.mailboxes.contains_key(&id)
+            && let Some(mailbox) = Mailbox::load(&id, storage)?
+        {
             self.mailboxes.insert(id, mailbox);
         }
-        Ok(true)
+        Ok(())
     }
 
+    /// Gives a session what happened.
     fn converse<S: Storage>(
         &mut self,
-        now: Duration,
         id: ConnectionId,
         input: ties_sync::Input<'_>,
-        storage: &mut S,
-        out: &mut Vec<Output>,
+        turn: &mut Turn<'_, S>,
     ) -> Result<(), S::Error> {
-        let Some(Connection { stage: Stage::Proven(pseudonym), visit: Some((mailbox, session)), .. }) =
-            self.connections.get_mut(&id)
-        else {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let (Some(pseudonym), Some((mailbox, session))) = (connection.pseudonym(), &mut connection.visit) else {
             return Ok(());
         };
         let Some(mailbox) = self.mailboxes.get_mut(mailbox) else { return Ok(()) };
-        let mut visit = Visit::new(mailbox, storage, &self.limits, *pseudonym);
-        match session.handle(now, input, &mut visit) {
-            Ok(outputs) => forward(id, outputs, out),
-            Err(SessionError::Storage(error)) => return Err(error),
-            Err(SessionError::Refused(reason)) => {
-                send(id, &Message::Sorry(reason), out);
-                self.close(id, ClosingReason::Done, out);
-            }
-            Err(SessionError::Stalled) => self.close(id, ClosingReason::Done, out),
-            Err(SessionError::Peer(_)) => self.close(id, ClosingReason::Refused, out),
-        }
-        Ok(())
+        let mut visit = Visit::new(mailbox, turn.storage, &self.limits, pseudonym);
+        let outcome = session.handle(turn.now, input, &mut visit);
+        self.settle(id, outcome, turn)
     }
 
-    fn take_changed(&mut self) -> Vec<MailboxId> {
-        let mut changed = Vec::new();
-        for mailbox in self.mailboxes.values_mut().filter(|mailbox| mailbox.changed) {
-            mailbox.changed = false;
-            changed.push(mailbox.id());
+    /// Does what a session said, or ends what it ended.
+    fn settle<S: Storage>(
+        &mut self,
+        id: ConnectionId,
+        outcome: Result<Vec<ties_sync::Output>, SessionError<S::Error>>,
+        turn: &mut Turn<'_, S>,
+    ) -> Result<(), S::Error> {
+        match outcome {
+            Ok(outputs) => turn.forward(id, outputs),
+            Err(SessionError::Storage(error)) => return Err(error),
+            Err(SessionError::Refused(reason)) => {
+                turn.send(id, &Message::Sorry(reason));
+                self.close(id, ClosingReason::Done, turn);
+            }
+            Err(SessionError::Stalled) => self.close(id, ClosingReason::Done, turn),
+            Err(SessionError::Peer(_)) => self.close(id, ClosingReason::Refused, turn),
         }
-        changed
+        Ok(())
     }
 
     fn is_still_admitted(&self, id: ConnectionId, mailbox: &MailboxId) -> bool {
@@ -451,9 +345,9 @@ impl Relay {
         pseudonym.zip(mailbox).is_some_and(|(pseudonym, mailbox)| mailbox.admits(&pseudonym))
     }
 
-    fn close(&mut self, id: ConnectionId, reason: ClosingReason, out: &mut Vec<Output>) {
+    fn close<S>(&mut self, id: ConnectionId, reason: ClosingReason, turn: &mut Turn<'_, S>) {
         if self.detach(id).is_some() {
-            out.push(Output::Close(id, reason));
+            turn.out.push(Output::Close(id, reason));
         }
     }
 
@@ -467,34 +361,4 @@ impl Relay {
         }
         Some(connection)
     }
-}
-
-impl Connection {
-    fn pseudonym(&self) -> Option<Pseudonym> {
-        match self.stage {
-            Stage::Proven(pseudonym) => Some(pseudonym),
-            Stage::Stranger { .. } => None,
-        }
-    }
-
-    fn deadline(&self, limits: &Limits) -> Option<Duration> {
-        match (&self.stage, &self.visit, &self.room) {
-            (Stage::Stranger { until, .. }, _, _) => Some(*until),
-            (Stage::Proven(_), Some((_, session)), _) => session.deadline(),
-            (Stage::Proven(_), None, Some(_)) => None,
-            (Stage::Proven(_), None, None) => Some(self.heard + limits.idle_for),
-        }
-    }
-}
-
-fn send(to: ConnectionId, message: &Message, out: &mut Vec<Output>) {
-    out.push(Output::Send(to, message.encode()));
-}
-
-fn forward(to: ConnectionId, outputs: Vec<ties_sync::Output>, out: &mut Vec<Output>) {
-    out.extend(outputs.into_iter().filter_map(|output| match output {
-        ties_sync::Output::Send(frame) => Some(Output::Send(to, frame)),
-        // What a relay holds and what it lacks are the devices' business.
-        ties_sync::Output::Event(_) => None,
-    }));
 }

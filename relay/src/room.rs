@@ -6,8 +6,8 @@ use std::time::Duration;
 use ties_sealed_log::Pseudonym;
 use ties_sync::{MAX_PASS, Refusal};
 
+use crate::connection::ConnectionId;
 use crate::limits::Limits;
-use crate::relay::ConnectionId;
 
 /// The name of a room: whoever knows it may enter, if there is a place left.
 pub(crate) type RoomName = [u8; 32];

@@ -17,10 +17,11 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::attend::Reception;
+use crate::connection::ConnectionId;
 use crate::keeper::{Clock, Job, Keeper, Strangers};
 use crate::key_file::{self, KeyFileError};
 use crate::limits::Limits;
-use crate::relay::{ConnectionId, Identity, Relay};
+use crate::relay::{Identity, Relay};
 use crate::storage::Storage;
 use crate::stored::Batch;
 use crate::token::{InviteToken, TokenRecord};
@@ -65,6 +66,9 @@ pub enum ServerError {
     /// It has no address that could be printed.
     #[error("the relay has no address that devices could use")]
     Address(#[from] AddressError),
+    /// The thread that has the database panicked, which is a bug.
+    #[error("the relay's own thread ended without a word; this is a bug")]
+    Panicked,
     /// The operating system refused.
     #[error("the operating system refused: {what}")]
     Io {
@@ -172,15 +176,11 @@ impl Server {
         let _ = timeout(GOODBYE, async { while attending.join_next().await.is_some() {} }).await;
         attending.shutdown().await;
         info!("stopped");
-        // Without an outcome the thread has panicked, which is a bug and was reported.
-        Ok(outcome.unwrap_or(Ok(()))?)
+        Ok(outcome.map_err(|_| ServerError::Panicked)??)
     }
 
     /// Starts the thread that has the database.
-    fn start(
-        self,
-        local: SocketAddr,
-    ) -> Result<(Arc<Reception>, oneshot::Receiver<Result<(), StoreError>>), ServerError> {
+    fn start(self, local: SocketAddr) -> Result<(Arc<Reception>, Kept), ServerError> {
         let scheme = self.scheme(local);
         let Self { config, secret, pinned, store, name, _lock: lock } = self;
         let (jobs, received) = mpsc::channel();
@@ -221,6 +221,9 @@ impl Server {
         }
     }
 }
+
+/// How the thread that has the database ended.
+type Kept = oneshot::Receiver<Result<(), StoreError>>;
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

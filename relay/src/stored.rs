@@ -35,7 +35,7 @@ pub struct Batch<'s> {
 
 enum Access {
     Reading(Snapshot),
-    Writing(Transaction),
+    Writing(Box<Transaction>),
 }
 
 #[derive(Clone, Copy)]
@@ -84,14 +84,14 @@ impl<'s> Batch<'s> {
     fn read(&self) -> Ref<'_, dyn Read> {
         Ref::map(self.access.borrow(), |access| match access {
             Access::Reading(snapshot) => snapshot as &dyn Read,
-            Access::Writing(transaction) => transaction as &dyn Read,
+            Access::Writing(transaction) => &**transaction as &dyn Read,
         })
     }
 
     fn write(&mut self) -> Result<&mut Transaction, StoreError> {
         let access = self.access.get_mut();
         if let Access::Reading(_) = access {
-            *access = Access::Writing(self.store.write()?);
+            *access = Access::Writing(Box::new(self.store.write()?));
         }
         match access {
             Access::Writing(transaction) => Ok(transaction),

@@ -9,6 +9,7 @@ use ties_relay::{Batch, InviteToken, MemoryStorage, Storage, TokenRecord};
 use ties_sealed_log::{Appended, GET, LogOpening, MailboxId, PUT, Tip};
 use ties_store::Store;
 
+#[expect(clippy::unwrap_used, reason = "a test")]
 fn holds<S: Storage>(storage: &mut S) {
     let first = first_statement(&key(1), &[(key(2).id(), PUT | GET)]);
     let mut device = Device::new(1, &first);
