@@ -482,9 +482,10 @@ impl Reader {
 fn stable_key(person: &Person) -> String {
     let uid = person.uid.trim();
     if !uid.is_empty() {
-        // vCard 3.0 writes the bare UUID, 4.0 the URI.
+        // vCard 3.0 has the bare UUID, some of it in capitals, where 4.0 has the URI.
         let lower = uid.to_ascii_lowercase();
-        return format!("uid:{}", lower.strip_prefix("urn:uuid:").unwrap_or(uid));
+        let uuid = lower.strip_prefix("urn:uuid:").unwrap_or(&lower);
+        return if is_uuid(uuid) { format!("uid:urn:uuid:{uuid}") } else { format!("uid:{uid}") };
     }
     let mut hash = Sha256::new();
     let mails: BTreeSet<String> = person.emails.values().map(|email| mail_key(&email.address)).collect();
@@ -496,6 +497,13 @@ fn stable_key(person: &Person) -> String {
     }
     let digest = hash.finalize();
     digest[..16].iter().fold("hash:".to_owned(), |key, byte| format!("{key}{byte:02x}"))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let hyphens = [8, 13, 18, 23];
+    let mut bytes = text.bytes().enumerate();
+    text.len() == 36
+        && bytes.all(|(at, byte)| if hyphens.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() })
 }
 
 fn says_group(property: &Property) -> bool {

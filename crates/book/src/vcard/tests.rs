@@ -55,7 +55,7 @@ fn a_vcard_of_version_4_is_read() {
     assert_eq!((address.full.as_str(), address.country_code.as_str()), ("12 Square\nLondon", "GB"));
     assert_eq!((address.street.as_str(), address.postcode.as_str()), ("12 Square", "SW1"));
     assert_eq!(card.notes, ["Likes\nengines"]);
-    assert_eq!((card.stable_key.as_str(), ada.source.revised.as_str()), ("uid:abc", "20260101T000000Z"));
+    assert_eq!((card.stable_key.as_str(), ada.source.revised.as_str()), ("uid:urn:uuid:ABC", "20260101T000000Z"));
     assert_eq!((ada.extra.len(), card.notices.len()), (0, 0));
 }
 
@@ -188,6 +188,18 @@ fn one_address_named_twice_is_one() {
     assert_eq!(ada.phones.len(), 1);
     let twice = person("FN:A\na.TEL:1\na.X-ABLABEL:One\nb.TEL:1\nb.X-ABLABEL:Two");
     assert_eq!(twice.phones.values().map(|phone| phone.marks.label.as_str()).collect::<Vec<_>>(), ["One", "Two"]);
+}
+
+#[test]
+fn the_stable_key_is_the_same_whichever_program_wrote_the_card() {
+    let key = |lines: &str| one(lines).stable_key;
+    let uri = key("FN:A\nUID:urn:uuid:018f0000-0000-7000-8000-00000000000a");
+    assert_eq!(uri, "uid:urn:uuid:018f0000-0000-7000-8000-00000000000a");
+    assert_eq!(key("FN:B\nUID:018F0000-0000-7000-8000-00000000000A"), uri);
+    assert_eq!(key("FN:A\nUID:Mixed"), "uid:Mixed");
+    let hash = key("FN:Ada  LOVELACE\nTEL:+1 555 0100\nEMAIL:A@b.example");
+    assert_eq!(key("N:;Ada\nFN:Ada Lovelace\nEMAIL:a@B.example\nTEL;CELL:001-555-0100"), hash);
+    assert_ne!(key("FN:Ada Lovelace"), hash);
 }
 
 #[test]
