@@ -104,22 +104,26 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind(arguments.listen).await?;
-        Ok(ties_relay::run(listener, config, asked_to_stop()).await?)
+        Ok(ties_relay::run(listener, config, asked_to_stop()?).await?)
     })
 }
 
-/// Waits for Ctrl-C or, where there is such a thing, SIGTERM.
-async fn asked_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+/// Becomes ready with Ctrl-C or SIGTERM. It listens for them from now on, not only once somebody waits: whoever read
+/// that the relay is ready may ask it to stop.
+#[cfg(unix)]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// Becomes ready with Ctrl-C.
+#[cfg(not(unix))]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }
