@@ -61,41 +61,47 @@ impl Database {
         storage: Storage,
         check: impl Fn(&Snapshot) -> Result<(), OpenError>,
     ) -> Result<Self, OpenError> {
-        let closing = Arc::new(AtomicBool::new(false));
-        let mut handles = Handles::default();
-        match storage.reader()? {
-            Some(reader) => handles.reader = Some(Arc::new(reader)),
-            None => handles.writer = Some(Arc::new(storage.writer(&closing)?)),
-        }
+        let closing = Arc::default();
+        let mut handles = storage.handles(&closing)?;
         let snapshot = handles.begin_read().map_err(|error| OpenError::store(&storage.path, error))?;
         check(&Snapshot::new(snapshot))?;
-        if storage.sharing == Sharing::Exclusive && handles.writer.is_none() {
+        if storage.sharing == Sharing::Exclusive {
             // Its reader's lock would keep the writer out.
             handles.reader = None;
-            handles.writer = Some(Arc::new(storage.writer(&closing)?));
+            handles.open_writer(&storage, &closing)?;
         }
         Ok(Self { storage, handles: Mutex::new(handles), closing })
     }
 
     pub(crate) fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
-        self.handles().begin_read()
+        let mut handles = self.handles();
+        handles.begin_read().or_else(|_| {
+            self.reopen(&mut handles)?;
+            handles.begin_read()
+        })
     }
 
     /// Waits for the write transactions of others, here and in other processes.
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
-        begin_write(&*self.writer()?)
+        // Not under the lock on the handles: others go on reading while this waits.
+        let writer = self.writer()?;
+        begin_write(&writer).or_else(|_| {
+            drop(writer);
+            self.reopen(&mut self.handles())?;
+            begin_write(&*self.writer()?)
+        })
     }
 
     fn writer(&self) -> Result<Arc<redb::Database>, StoreError> {
-        let mut handles = self.handles();
-        if let Some(writer) = &handles.writer {
-            return Ok(Arc::clone(writer));
-        }
-        let writer = Arc::new(self.storage.writer(&self.closing).map_err(Box::new)?);
-        handles.writer = Some(Arc::clone(&writer));
-        // Snapshots that were taken from the reader keep it open as long as they live.
-        handles.reader = None;
-        Ok(writer)
+        Ok(self.handles().open_writer(&self.storage, &self.closing).map_err(Box::new)?)
+    }
+
+    /// After an error of the operating system (a disk that was full for a while) redb refuses
+    /// everything until the database is opened anew; a process that goes on for months does that.
+    fn reopen(&self, handles: &mut Handles) -> Result<(), StoreError> {
+        shielded_drop(std::mem::take(handles));
+        *handles = self.storage.handles(&self.closing).map_err(Box::new)?;
+        Ok(())
     }
 
     fn handles(&self) -> MutexGuard<'_, Handles> {
@@ -111,6 +117,17 @@ impl Drop for Database {
 }
 
 impl Handles {
+    /// Snapshots that were taken from the reader keep it open as long as they live.
+    fn open_writer(&mut self, storage: &Storage, closing: &Arc<AtomicBool>) -> Result<Arc<redb::Database>, OpenError> {
+        if let Some(writer) = &self.writer {
+            return Ok(Arc::clone(writer));
+        }
+        let writer = Arc::new(storage.writer(closing)?);
+        self.writer = Some(Arc::clone(&writer));
+        self.reader = None;
+        Ok(writer)
+    }
+
     fn begin_read(&self) -> Result<ReadTransaction, StoreError> {
         shield(|| match (&self.writer, &self.reader) {
             (Some(writer), _) => Ok(writer.begin_read()?),
@@ -137,6 +154,16 @@ impl Storage {
     pub(crate) fn is_empty(&self) -> Result<bool, OpenError> {
         let storage = (self.open)(Access::Read)?;
         Ok(storage.len().map_err(|error| OpenError::io(&self.path, error))? == 0)
+    }
+
+    /// The least that reads: a reader, or after a power failure a writer, which recovers.
+    fn handles(&self, closing: &Arc<AtomicBool>) -> Result<Handles, OpenError> {
+        let mut handles = Handles::default();
+        match self.reader()? {
+            Some(reader) => handles.reader = Some(Arc::new(reader)),
+            None => drop(handles.open_writer(self, closing)?),
+        }
+        Ok(handles)
     }
 
     /// Opens for reading, or says that a writer must recover the database first.

@@ -140,6 +140,15 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().len(), FILE_LEN as u64);
     }
 
+    /// Made by another implementation of SCHEMA.md (Python's hashlib).
+    #[test]
+    fn the_file_has_these_bytes() {
+        let key = StorageKey::from_bytes(&std::array::from_fn(|n| n as u8)).unwrap();
+        let hex: String = key.to_file_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let numbers: String = (0..64).map(|n| format!("{n:02x}")).collect();
+        assert_eq!(hex, format!("746965732d6b657901{numbers}f63006b5d9de4ad2"));
+    }
+
     #[test]
     fn every_flipped_bit_and_every_wrong_length_is_noticed() {
         let key = StorageKey::generate().unwrap();

@@ -1,11 +1,11 @@
 //! Reading one state of the database, whatever is written meanwhile.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 
 use redb::{OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
 
 use crate::shield::shield;
-use crate::tables::{Bytes, Pair, Read, Table, end_of};
+use crate::tables::{Bytes, Pair, Read, Table, Visitor, end_of};
 use crate::{StoreError, StoredLog};
 
 /// One state of the database, for as long as it is held.
@@ -56,7 +56,7 @@ impl Snapshot {
     }
 
     /// A table; one that nothing was ever written to does not exist.
-    fn table(&self, table: Table) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, StoreError> {
+    fn table(&self, table: Table) -> Result<Option<ByteTable>, StoreError> {
         match self.0.open_table(table.definition()) {
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             table => Ok(Some(table?)),
@@ -73,7 +73,7 @@ impl Read for Snapshot {
         &self,
         table: Table,
         range: (Bound<&[u8]>, Bound<&[u8]>),
-        visitor: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visitor: &mut Visitor<'_>,
     ) -> Result<(), StoreError> {
         let Some(table) = shield(|| self.table(table))? else { return Ok(()) };
         let mut pairs = shield(|| Ok(ReadableTable::range::<&[u8]>(&table, range)?))?;
@@ -85,6 +85,8 @@ impl Read for Snapshot {
         Ok(())
     }
 }
+
+type ByteTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// Pairs until the end or an error.
 struct Shielded<F> {

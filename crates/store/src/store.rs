@@ -10,7 +10,7 @@ use redb::backends::FileBackend;
 use crate::database::{Access, Database, Storage};
 use crate::memory::Memory;
 use crate::tables::{self, Read, Table};
-use crate::{OpenError, Sharing, Snapshot, StorageKey, StoreError, Transaction, private};
+use crate::{OpenError, Sharing, Snapshot, StorageKey, StoreError, Transaction, install, private};
 
 /// A database: sealed logs and the tables that programs keep beside them.
 ///
@@ -127,6 +127,15 @@ impl Store {
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
         folder.join(DATABASE).exists()
+    }
+
+    /// A mark that changes when the database in a folder is copied, restored or taken to another
+    /// machine: its logs must then not be continued (two devices would write one log).
+    ///
+    /// # Errors
+    /// If there is no database.
+    pub fn install_mark(folder: &Path) -> io::Result<[u8; 32]> {
+        install::mark(&folder.join(DATABASE))
     }
 
     fn open_storage(storage: Storage) -> Result<Self, OpenError> {

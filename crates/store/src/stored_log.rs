@@ -267,3 +267,29 @@ fn entry_key(index: u32, seq: u64, branch: u8) -> [u8; 13] {
     key[12] = branch;
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_keys_have_these_bytes() {
+        let tip = |seq, name| Tip { seq, name: EntryName([name; 32]) };
+        let row = LogRow { index: 0x0102, forked_at: 3, tips: vec![tip(4, 5), tip(6, 7)] };
+        let mut bytes = vec![0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3];
+        for (seq, name) in [(4, 5), (6, 7)] {
+            bytes.extend([0, 0, 0, 0, 0, 0, 0, seq]);
+            bytes.extend([name; 32]);
+        }
+        assert_eq!(row.to_bytes(), bytes);
+        assert_eq!(LogRow::parse(&bytes).unwrap(), row);
+        assert_eq!(entry_key(0x0102, 0x0304, 5), [0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4, 5]);
+        assert_eq!(log_key(9, &LogId([8; 32]))[..6], [0, 0, 0, 9, 8, 8]);
+    }
+
+    #[test]
+    fn rows_of_any_other_length_are_damage() {
+        let lengths = (0..200).filter(|length| LogRow::parse(&vec![1; *length]).is_ok());
+        assert!(lengths.eq([12, 52, 92, 132, 172]));
+    }
+}

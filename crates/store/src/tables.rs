@@ -47,6 +47,9 @@ impl Table {
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
+/// Takes a key and its value, and says whether to go on.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Reading, in a [`crate::Snapshot`] as in a [`crate::Transaction`], which sees its own writes.
 pub trait Read {
     /// The value of a key.
@@ -63,7 +66,7 @@ pub trait Read {
         &self,
         table: Table,
         range: (Bound<&[u8]>, Bound<&[u8]>),
-        visitor: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visitor: &mut Visitor<'_>,
     ) -> Result<(), StoreError>;
 
     /// The pairs whose keys begin with `prefix`, in the order of their keys.

@@ -6,7 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::shield::{shield, shielded_drop};
-use crate::tables::{Bytes, Pair, Read, SERIAL, Table, end_of};
+use crate::tables::{Bytes, Pair, Read, SERIAL, Table, Visitor, end_of};
 use crate::{StoreError, StoredLog};
 
 /// A change of the database that others see once it is committed. Dropping it undoes all of it.
@@ -178,7 +178,7 @@ impl Read for Transaction {
         &self,
         table: Table,
         range: (Bound<&[u8]>, Bound<&[u8]>),
-        visitor: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visitor: &mut Visitor<'_>,
     ) -> Result<(), StoreError> {
         let mut start = range.0.map(<[u8]>::to_vec);
         loop {

@@ -1,4 +1,5 @@
 //! The suite that every log must pass, on the logs of a store.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use ties_sealed_log::conformance::{Scribe, cases, check};
 use ties_sealed_log::{Appended, Entry, EntryName, Log, LogId, Tip, Vector};

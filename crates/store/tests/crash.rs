@@ -1,11 +1,12 @@
 //! Power failures at any moment, on a disk that tears writes at its 512-byte sectors.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod support;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use support::{Disk, History, below};
-use ties_store::Sharing;
+use ties_store::{Sharing, StoreError};
 
 /// Rerun one seed with `TIES_SEED=<seed> cargo test -p ties-store --test crash`; try more with
 /// `TIES_SEEDS=<count>`.
@@ -70,4 +71,50 @@ fn a_process_may_end_at_any_write() {
             disk.cut_power_after(u64::MAX);
         }
     }
+}
+
+#[test]
+fn a_store_goes_on_when_the_disk_works_again() {
+    for sharing in [Sharing::Processes, Sharing::Exclusive] {
+        let history = History::new(40);
+        let disk = Disk::default();
+        let store = disk.open(sharing).unwrap();
+        history.write(&store, 1).unwrap();
+        let mut committed = 1;
+        for operations in 0..20 {
+            disk.cut_power_after(operations);
+            let written = history.write(&store, committed + 1);
+            assert!(matches!(written, Ok(()) | Err(StoreError::Io(_) | StoreError::Open(_))), "{written:?}");
+            disk.cut_power_after(u64::MAX);
+            let found = history.check_store(&store).unwrap();
+            assert!(found == committed && written.is_err() || found == committed + 1);
+            committed = found;
+        }
+        assert!(committed < 20, "some of them failed");
+        history.write(&store, committed + 1).unwrap();
+        assert_eq!(history.check_store(&store).unwrap(), committed + 1);
+    }
+}
+
+/// Flushes are what a command that writes pays for; a disk without a battery takes about a
+/// millisecond for each.
+#[test]
+fn reading_flushes_nothing_and_writing_little() {
+    let history = History::new(12);
+    let disk = Disk::default();
+    let store = disk.open(Sharing::Processes).unwrap();
+    (1..=8).for_each(|number| history.write(&store, number).unwrap());
+    drop(store);
+    let flushes = |work: &dyn Fn()| {
+        let before = disk.flushes();
+        work();
+        disk.flushes() - before
+    };
+    let read = || assert!(history.check_store(&disk.open(Sharing::Processes).unwrap()).unwrap() >= 8);
+    assert_eq!(flushes(&read), 0);
+    assert_eq!(flushes(&|| history.write(&disk.open(Sharing::Processes).unwrap(), 9).unwrap()), 4);
+    assert_eq!(flushes(&read), 0);
+    let store = disk.open(Sharing::Processes).unwrap();
+    history.write(&store, 10).unwrap();
+    assert_eq!(flushes(&|| history.write(&store, 11).unwrap()), 2);
 }

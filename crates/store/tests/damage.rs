@@ -1,4 +1,5 @@
 //! Wrong keys, missing and damaged files, and disks that give back other bytes than they got.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Documents, rows and tables in snapshots and transactions.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};

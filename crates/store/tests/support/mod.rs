@@ -195,7 +195,14 @@ impl History {
 
     /// Writes transaction `number`, the first being 1.
     pub(crate) fn write(&self, store: &Store, number: u64) -> Result<(), StoreError> {
+        assert_eq!(self.write_next(store)?, number);
+        Ok(())
+    }
+
+    /// Writes the transaction after the last one; returns its number.
+    pub(crate) fn write_next(&self, store: &Store) -> Result<u64, StoreError> {
         let mut transaction = store.write()?;
+        let number = number(&transaction)? + 1;
         let appended = transaction.log(0).append(&self.entries[number as usize - 1])?;
         assert_eq!(appended, Appended::Extended);
         let id = id(number % DOCUMENTS);
@@ -205,7 +212,8 @@ impl History {
         }
         transaction.put_rows(&id, &rows(number))?;
         transaction.put(Table::SETTINGS, b"number", &number.to_be_bytes())?;
-        transaction.commit()
+        transaction.commit()?;
+        Ok(number)
     }
 
     /// The number of the last transaction, once everything was found to be as it left it.
@@ -214,7 +222,7 @@ impl History {
         read: &(impl Read + ?Sized),
         log: &impl Log<Error = StoreError>,
     ) -> Result<u64, StoreError> {
-        let number = read.get(Table::SETTINGS, b"number")?.map_or(0, |n| u64::from_be_bytes(n.try_into().unwrap()));
+        let number = number(read)?;
         let entries = log.after(&self.entries[0].log(), 0, usize::MAX)?;
         assert_eq!(entries, self.entries[..number as usize]);
         let mut expected_rows = Vec::new();
@@ -255,6 +263,11 @@ pub(crate) fn read_everything(store: &Store) -> Result<(), StoreError> {
         log.after(&id, 0, usize::MAX)?;
     }
     Ok(())
+}
+
+fn number(read: &(impl Read + ?Sized)) -> Result<u64, StoreError> {
+    let number = read.get(Table::SETTINGS, b"number")?;
+    Ok(number.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap())))
 }
 
 fn id(slot: u64) -> [u8; 16] {
