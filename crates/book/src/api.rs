@@ -219,7 +219,7 @@ pub enum Reply {
     },
     /// The relays in use.
     Relays {
-        /// In the order of their addition.
+        /// Always in the same order.
         relays: Vec<RelayRow>,
     },
     /// How things are.
@@ -461,7 +461,7 @@ pub struct DeviceRow {
     pub role: String,
     /// Whether it is this one.
     pub this: bool,
-    /// The newest time that an entry of it bears, RFC 3339 in UTC; `None` if nothing of it is known.
+    /// When it was heard of last as far as is known, RFC 3339 in UTC; `None` if nothing of it is here.
     pub last_heard: Option<String>,
 }
 

@@ -60,6 +60,24 @@ pub(crate) fn free(rows: &dyn Rows, name: &str) -> Result<String, BookError> {
     Ok(whole)
 }
 
+/// The handles that several people hold.
+pub(crate) fn shared(rows: &dyn Rows) -> Result<Vec<String>, BookError> {
+    let mut shared: Vec<String> = Vec::new();
+    let mut last: Vec<u8> = Vec::new();
+    for row in rows.scan(&[Index::Handle as u8])? {
+        let (key, _) = row?;
+        let stored = key.get(1..key.len().saturating_sub(17)).unwrap_or_default().to_vec();
+        if stored == last {
+            let handle = String::from_utf8_lossy(&stored).into_owned();
+            if shared.last() != Some(&handle) {
+                shared.push(handle);
+            }
+        }
+        last = stored;
+    }
+    Ok(shared)
+}
+
 /// All holders of a handle but the first, with what each is shown as.
 fn numbered(rows: &dyn Rows, stored: &str) -> Result<Vec<(Id, String)>, BookError> {
     let mut number = 1;
@@ -97,6 +115,7 @@ mod tests {
         let holders = ["ada", "ada-2", "ada-3", "@Ada-4"].map(|handle| holder(&rows, handle).unwrap());
         assert_eq!(holders, [1, 3, 2, 4].map(|n| Some(Id([n; 16]))));
         assert_eq!(holder(&rows, "ada-5").unwrap(), None);
+        assert_eq!(shared(&rows).unwrap(), ["ada"]);
     }
 
     #[test]

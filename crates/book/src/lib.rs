@@ -1,18 +1,46 @@
-//! A person's professional network on the engine: people, notes, import, search, devices.
+//! A person's professional network on the engine: people and notes, import and export, search, devices.
 //!
-//! One API for all faces: [`api`] holds plain requests, replies and events.
+//! A face (command line, terminal UI, web page) opens a [`Book`], asks it [`api::Request`]s, and shows the
+//! [`api::Reply`] and the [`api::Event`]s on the way. All of that is plain data: no type of the storage, the documents
+//! or the network shows. A book prints nothing, asks nothing but whether a new device may come in, and never goes to
+//! the network unless a request says so.
+//!
+//! ```
+//! use ties_book::Book;
+//! use ties_book::api::{Environment, Init, Reply, Request, Silent};
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let folder = folder.path().join("data");
+//! let init = Init { device_name: "laptop".into(), recovery: false };
+//! let (book, _) = Book::create(&folder, init, Environment::default())?;
+//! let words = ["Ada Lovelace", "ada@example.org", "+maths"].map(String::from).to_vec();
+//! book.answer(Request::New { words }, &mut Silent)?;
+//! let Reply::Person(ada) = book.answer(Request::Show { who: "ada".into() }, &mut Silent)? else { unreachable!() };
+//! assert_eq!(ada.row.email, "ada@example.org");
+//! # Ok::<(), ties_book::api::BookError>(())
+//! ```
 
 pub mod api;
+pub mod sample;
 
+mod book;
 mod capture;
 mod desk;
+mod devices;
 mod edit_text;
+mod engine;
+mod environment;
+mod export;
 mod fold;
 mod front_matter;
 mod handle;
 mod id;
+mod import;
+mod jscontact;
 mod list;
+mod network;
 mod notes;
+mod opening;
 mod people;
 mod person_form;
 mod points;
@@ -21,3 +49,6 @@ mod resolve;
 mod rows;
 mod search;
 mod time;
+mod vcard;
+
+pub use book::Book;

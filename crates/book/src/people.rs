@@ -312,7 +312,7 @@ fn address(address: &Address) -> String {
 }
 
 /// The newest time that a change of the document bears.
-fn updated(document: &Automerge) -> Option<String> {
+pub(crate) fn updated(document: &Automerge) -> Option<String> {
     let seconds = document.get_changes(&[]).iter().map(|change| change.timestamp()).max()?;
     if seconds > 0 { rfc3339(seconds.checked_mul(1000)?) } else { None }
 }

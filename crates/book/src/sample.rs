@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 
 /// A file of that many people; about every third has a note.
 pub fn vcards(people: usize, seed: u64) -> String {
-    Sample { chance: Chance(seed), mails: BTreeMap::new() }.file(people, None)
+    Sample { chance: Chance::new(seed), mails: BTreeMap::new() }.file(people, None)
 }
 
 /// A file of that many people with so many notes of about 200 characters each.
 pub fn vcards_with_notes(people: usize, notes_per_person: usize, seed: u64) -> String {
-    Sample { chance: Chance(seed), mails: BTreeMap::new() }.file(people, Some(notes_per_person))
+    Sample { chance: Chance::new(seed), mails: BTreeMap::new() }.file(people, Some(notes_per_person))
 }
 
 struct Sample {
@@ -279,9 +279,13 @@ impl<'a> Card<'a> {
 }
 
 /// SplitMix64: small, quick, and good enough for invented people. Not for keys.
-struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -289,15 +293,15 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn one_in(&mut self, times: u64) -> bool {
+    pub(crate) fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let index = self.below(from.len() as u64);
         &from[index as usize]
     }

@@ -4,7 +4,7 @@ use ties_model::{
     Address, Anniversary, AnniversaryKind, Marks, Name, OnlineService, PartialDate, Person, Phone, TitleKind,
 };
 
-use super::import::{ADDRESS_DETAIL, FEATURES};
+use super::items::{ADDRESS_DETAIL, FEATURES};
 use super::property::{Param, Property, escape};
 
 /// Writes a person as a vCard 4.0 (RFC 6350): CRLF, folded at 75 octets, types in lower case.

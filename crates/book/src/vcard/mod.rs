@@ -10,6 +10,7 @@
 
 mod export;
 mod import;
+mod items;
 mod lines;
 mod place;
 mod property;

@@ -1,0 +1,201 @@
+//! The front door: a book is opened, asked and closed.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use ties_engine::{CreateOptions, Space, View, WriteError};
+
+use crate::api::{BookError, Created, Environment, ErrorKind, Face, Init, Reply, Request, Secret};
+use crate::desk::Desk;
+use crate::engine::{BookRows, Transaction, fault, refused};
+use crate::import::Import;
+use crate::list::Filter;
+use crate::resolve::{self, Record};
+use crate::{devices, edit_text, environment, export, notes, opening, people, search};
+
+/// A person's network on this device.
+///
+/// Everything that [`Book::answer`] does is done when it returns, and durable; several processes may have one book
+/// open at once.
+pub struct Book {
+    pub(crate) space: Space,
+    device: OnceLock<String>,
+}
+
+impl Book {
+    /// Makes a new book in a folder, on the first of its devices.
+    ///
+    /// # Errors
+    /// When there is a book already, or the folder cannot be used.
+    pub fn create(dir: &Path, init: Init, from: Environment) -> Result<(Self, Created), BookError> {
+        opening::must_not_exist(dir)?;
+        let device_name = devices::name(&init.device_name)?;
+        let options = CreateOptions { device_name: device_name.clone(), recovery: init.recovery };
+        let from = environment::of(&from, dir, 0)?;
+        let (space, words) =
+            Space::create(dir, BookRows, &options, from).map_err(|error| opening::error(dir, error))?;
+        let recovery_words = words.map(|words| Secret::new(words.words().collect::<Vec<_>>().join(" ")));
+        Ok((Self::on(space), Created { device_name, recovery_words }))
+    }
+
+    /// Opens the book in a folder.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn open(dir: &Path, from: Environment) -> Result<Self, BookError> {
+        opening::must_exist(dir)?;
+        environment::open(dir, &from).map(Self::on)
+    }
+
+    pub(crate) fn on(space: Space) -> Self {
+        Self { space, device: OnceLock::new() }
+    }
+
+    /// Answers any request; one that needs the network waits for it. To be called on a tokio runtime with time and IO.
+    ///
+    /// Dropping the future ends the request; what was exchanged by then is kept.
+    ///
+    /// # Errors
+    /// As the request goes wrong. A relay that fails during [`Request::Sync`] is no error but stands in the reply.
+    pub async fn handle(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
+        match request {
+            Request::DeviceAdd { relay } => self.device_add(relay.as_deref(), face).await,
+            Request::RelayAdd { url, token } => self.relay_add(&url, token.as_ref()).await,
+            Request::Sync => self.sync(face).await.map(Reply::Synced),
+            Request::SyncWatch => self.sync_watch(face).await,
+            local => self.answer(local, face),
+        }
+    }
+
+    /// Answers a request from this device alone.
+    ///
+    /// # Errors
+    /// As the request goes wrong; a request that needs the network is refused ([`Request::is_local`]).
+    pub fn answer(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
+        match request {
+            Request::New { words } => {
+                let added = self.write(|desk| people::add(desk, &words))?;
+                Ok(Reply::PersonAdded(added.reply(&self.view()?)?))
+            }
+            Request::Show { who } => self.show(&who),
+            Request::List { filter, offset, limit, cards } => {
+                let view = self.view()?;
+                export::page(&view, &Filter::of(&filter)?, offset, limit, cards).map(Reply::People)
+            }
+            Request::Find { words, limit } => {
+                let (hits, more) = search::find(&self.view()?, &words, limit)?;
+                Ok(Reply::Found { hits, more })
+            }
+            Request::Note { who, text, kind } => {
+                let (note, person) = self.write(|desk| notes::add(desk, &who, &text, kind))?;
+                let view = self.view()?;
+                Ok(Reply::NoteAdded { note: notes::show(&view, note)?, person: people::row(&view, person)? })
+            }
+            Request::EditText { what } => {
+                let view = self.view()?;
+                edit_text::text(&view, resolve::record(&view, &what)?).map(Reply::EditText)
+            }
+            Request::EditApply { id, before, after } => {
+                let id = id.parse().map_err(|()| BookError::new(ErrorKind::Usage, format!("{id:?} is no id")))?;
+                let (label, changed) = self.write(|desk| edit_text::apply(desk, id, &before, &after))?;
+                Ok(Reply::Edited { label, changed })
+            }
+            Request::Remove { what } => {
+                let removed = self.write(|desk| match resolve::record(desk, &what)? {
+                    Record::Person(id) => people::remove(desk, id),
+                    Record::Note(id) => notes::remove(desk, id),
+                })?;
+                Ok(Reply::Removed(removed))
+            }
+            Request::Import { file_name, bytes, dry_run } => self.import(&file_name, &bytes, dry_run, face),
+            Request::Export { format, filter } => {
+                let view = self.view()?;
+                let (bytes, people) = export::people(&view, format, &Filter::of(&filter)?)?;
+                Ok(Reply::Exported { bytes, people })
+            }
+            Request::DeviceList => self.device_list(),
+            Request::RelayList => self.relay_list(),
+            Request::Status => self.status(),
+            Request::DeviceAdd { .. } | Request::RelayAdd { .. } | Request::Sync | Request::SyncWatch => {
+                Err(BookError::new(ErrorKind::Usage, "this request needs the network"))
+            }
+        }
+    }
+
+    pub(crate) fn view(&self) -> Result<View, BookError> {
+        self.space.view().map_err(fault)
+    }
+
+    /// What this device is called.
+    pub(crate) fn device_name(&self) -> Result<String, BookError> {
+        if let Some(name) = self.device.get() {
+            return Ok(name.clone());
+        }
+        let devices = self.space.devices().map_err(fault)?;
+        let name = devices.into_iter().find(|device| device.this).map(|device| device.name).unwrap_or_default();
+        Ok(self.device.get_or_init(|| name).clone())
+    }
+
+    /// One operation: all of it is kept, or none.
+    fn write<T>(&self, write: impl FnOnce(&mut dyn Desk) -> Result<T, BookError>) -> Result<T, BookError> {
+        let device = self.device_name()?;
+        let written = self.space.write(|edit| write(&mut Transaction::new(edit, &device)).map_err(Stop));
+        written.map_err(|error| match error {
+            WriteError::Edit(Stop(error)) => error,
+            WriteError::Fault(error) => fault(error),
+            _ => BookError::new(ErrorKind::Failed, "the change could not be written"),
+        })
+    }
+
+    fn show(&self, who: &str) -> Result<Reply, BookError> {
+        let view = self.view()?;
+        match resolve::record(&view, who)? {
+            Record::Person(id) => {
+                let mut shown = people::show(&view, id)?;
+                shown.row.card = Some(export::card(&view, id)?);
+                Ok(Reply::Person(Box::new(shown)))
+            }
+            Record::Note(id) => notes::show(&view, id).map(Reply::Note),
+        }
+    }
+
+    fn import(&self, name: &str, bytes: &[u8], dry_run: bool, face: &mut dyn Face) -> Result<Reply, BookError> {
+        let mut import = Import::read(name, bytes, dry_run)?;
+        loop {
+            let (done, total) = import.progress();
+            face.event(crate::api::Event::Progress { what: "import".to_owned(), done, total: Some(total) });
+            let some = if dry_run { self.try_out(&mut import)? } else { self.write(|desk| import.take_some(desk))? };
+            if !some {
+                return Ok(Reply::Imported(import.report()));
+            }
+        }
+    }
+
+    /// Does everything but keep it.
+    fn try_out(&self, import: &mut Import) -> Result<bool, BookError> {
+        let mut some = Ok(false);
+        let undone = self.write(|desk| {
+            some = import.take_some(desk);
+            Err::<(), _>(BookError::new(ErrorKind::Failed, "a preview keeps nothing"))
+        });
+        if some.is_ok() && undone.is_ok() {
+            return Err(BookError::new(ErrorKind::Failed, "the preview was not undone"));
+        }
+        some
+    }
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Book(..)")
+    }
+}
+
+/// What ends a transaction.
+struct Stop(BookError);
+
+impl From<ties_engine::EditError> for Stop {
+    fn from(error: ties_engine::EditError) -> Self {
+        Self(refused(error))
+    }
+}

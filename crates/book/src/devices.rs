@@ -1,0 +1,128 @@
+//! How things stand: devices, relays, what waits and why.
+
+use ties_engine::{Device, RoadStatus, Role, Waiting};
+
+use crate::api::{BookError, DeviceRow, ErrorKind, RelayRow, Reply, Status};
+use crate::book::Book;
+use crate::engine::fault;
+use crate::handle;
+use crate::time::rfc3339;
+
+impl Book {
+    pub(crate) fn device_list(&self) -> Result<Reply, BookError> {
+        let devices = self.space.devices().map_err(fault)?;
+        Ok(Reply::Devices { devices: devices.iter().map(device_row).collect() })
+    }
+
+    pub(crate) fn relay_list(&self) -> Result<Reply, BookError> {
+        let status = self.space.status().map_err(fault)?;
+        Ok(Reply::Relays { relays: status.roads.into_iter().map(relay_row).collect() })
+    }
+
+    pub(crate) fn status(&self) -> Result<Reply, BookError> {
+        let status = self.space.status().map_err(fault)?;
+        let view = self.view()?;
+        let count = |prefix: &[u8]| -> Result<usize, BookError> { Ok(view.rows(prefix).map_err(fault)?.count()) };
+        let mut waiting: Vec<String> = status.waiting.iter().map(|(why, count)| waits(*why, *count)).collect();
+        if status.bad > 0 {
+            waiting.push(format!("{} set aside, for they cannot be used", number(status.bad)));
+        }
+        let unsent = status.roads.iter().any(|road| road.error.is_some() && road.to_send > 0);
+        let stuck = unsent || !waiting.is_empty();
+        waiting.extend(shared_handles(handle::shared(&view)?));
+        Ok(Reply::Status(Status {
+            device_name: self.device_name()?,
+            people: count(b"p")?,
+            notes: count(b"n")?,
+            devices: status.devices.iter().map(device_row).collect(),
+            relays: status.roads.into_iter().map(relay_row).collect(),
+            waiting,
+            stuck,
+        }))
+    }
+}
+
+/// The name of a device as it may be: something to read, on one line, not too long.
+pub(crate) fn name(name: &str) -> Result<String, BookError> {
+    let name = name.trim();
+    let readable = !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.contains(char::is_control);
+    if readable {
+        Ok(name.to_owned())
+    } else {
+        Err(BookError::new(ErrorKind::Usage, format!("a device's name has 1 to {LONGEST_NAME} characters on one line")))
+    }
+}
+
+/// What a role is called.
+pub(crate) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Reader => "reader",
+        Role::Writer => "writer",
+        Role::Admin => "admin",
+    }
+}
+
+fn device_row(device: &Device) -> DeviceRow {
+    // The engine tells how many entries of a device are here and when it was admitted; it was heard of then at least.
+    let heard = device.entries > 0 && device.added > 0;
+    DeviceRow {
+        name: device.name.clone(),
+        id: device.id.to_string(),
+        role: device.role.map(role).unwrap_or("not admitted yet").to_owned(),
+        this: device.this,
+        last_heard: heard.then(|| instant(device.added)).flatten(),
+    }
+}
+
+fn relay_row(road: RoadStatus) -> RelayRow {
+    RelayRow {
+        url: road.road.address,
+        last_contact: road.last_contact.and_then(instant),
+        last_error: road.error,
+        to_send: road.to_send,
+    }
+}
+
+/// Milliseconds since 1970 as RFC 3339.
+pub(crate) fn instant(ms: u64) -> Option<String> {
+    i64::try_from(ms).ok().and_then(rfc3339)
+}
+
+fn waits(why: Waiting, count: usize) -> String {
+    let reason = match why {
+        Waiting::Key => "a key that this device has not got yet",
+        Waiting::Entry => "others that have not arrived yet",
+        Waiting::Member => "the admission of the device that wrote them",
+    };
+    format!("{} waiting for {reason}", number(count))
+}
+
+fn number(entries: usize) -> String {
+    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
+}
+
+fn shared_handles(shared: Vec<String>) -> Option<String> {
+    let first = shared.first()?;
+    let count = shared.len();
+    let example = format!("@{first}, the later ones shown as @{first}-2 and so on; ties edit gives another");
+    Some(if count == 1 {
+        format!("a handle is given to several people: {example}")
+    } else {
+        format!("{count} handles are given to several people, such as {example}")
+    })
+}
+
+const LONGEST_NAME: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_a_readable_name() {
+        assert_eq!(name(" Ada's laptop ").unwrap(), "Ada's laptop");
+        for bad in ["", "  ", "a\nb", &"x".repeat(65)] {
+            assert_eq!(name(bad).unwrap_err().kind, ErrorKind::Usage);
+        }
+    }
+}

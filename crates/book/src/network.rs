@@ -1,0 +1,218 @@
+//! What a book does with others: relays, syncing, pairing.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use ties_engine::{LinkFailure, News, PairError, Refusal, RelayAddress, Road, RoadError, Role, Space, SyncEvent};
+
+use crate::api::{
+    BookError, Environment, ErrorKind, Event, Face, Guest, Join, Joined, RelaySync, Reply, Secret, SyncReport,
+};
+use crate::book::Book;
+use crate::devices::{self, instant, role};
+use crate::engine::{BookRows, fault};
+use crate::{environment, opening};
+
+impl Book {
+    /// Makes the book of another device this device's too, as the guest of a ticket, and fetches everything. To be
+    /// called on a tokio runtime with time and IO.
+    ///
+    /// # Errors
+    /// When the folder holds a book, the ticket is void, the relay cannot be reached or the other device declines.
+    /// Nothing is kept then. A first exchange that fails is no error but stands in [`Joined::sync`].
+    pub async fn join(
+        dir: &Path,
+        join: Join,
+        from: Environment,
+        face: &mut dyn Face,
+    ) -> Result<(Self, Joined), BookError> {
+        opening::must_not_exist(dir)?;
+        let device_name = devices::name(&join.device_name)?;
+        let from = environment::of(&from, dir, 0)?;
+        let relay = join.relay.as_deref();
+        let space = Space::join(dir, BookRows, join.ticket.expose().trim(), relay, &device_name, from).await;
+        let book = Self::on(space.map_err(|error| pairing(dir, error))?);
+        let sync = book.sync(face).await?;
+        let host_name = book.host_name()?;
+        Ok((book, Joined { device_name, host_name, sync }))
+    }
+
+    pub(crate) async fn relay_add(&self, url: &str, token: Option<&Secret>) -> Result<Reply, BookError> {
+        let token = token.map(|token| invite_token(token.expose())).transpose()?;
+        let road = self.space.add_relay(url, token).await.map_err(|error| unusable(url, error))?;
+        Ok(Reply::RelayAdded { url: road.address })
+    }
+
+    pub(crate) async fn sync(&self, face: &mut dyn Face) -> Result<SyncReport, BookError> {
+        let before = self.space.status().map_err(fault)?;
+        if before.roads.is_empty() {
+            return Err(no_relay());
+        }
+        let lacking: BTreeMap<_, _> = before.roads.into_iter().map(|one| (one.road.mailbox, one.to_send)).collect();
+        let reports = self.space.sync(|event| tell(face, event)).await.map_err(fault)?;
+        let relays = reports.into_iter().map(|report| match report.outcome {
+            Ok(tally) => RelaySync {
+                url: report.road.address,
+                sent: lacking.get(&report.road.mailbox).copied().unwrap_or(0),
+                received: tally.entries_received as u64,
+                bytes_out: tally.bytes_sent as u64,
+                bytes_in: tally.bytes_received as u64,
+                error: None,
+            },
+            Err(error) => {
+                RelaySync { url: report.road.address, error: Some(in_one_line(&error)), ..RelaySync::default() }
+            }
+        });
+        Ok(SyncReport { relays: relays.collect() })
+    }
+
+    pub(crate) async fn sync_watch(&self, face: &mut dyn Face) -> Result<Reply, BookError> {
+        if self.space.roads().map_err(fault)?.is_empty() {
+            return Err(no_relay());
+        }
+        self.space.sync_watch(|event| tell(face, event)).await.map_err(fault)?;
+        Err(BookError::new(ErrorKind::Failed, "watching ended by itself"))
+    }
+
+    pub(crate) async fn device_add(&self, relay: Option<&str>, face: &mut dyn Face) -> Result<Reply, BookError> {
+        // The one spelling under which the address is kept.
+        let relay = relay.map(|url| url.trim().parse::<RelayAddress>().map_or(url.to_owned(), |url| url.to_string()));
+        let here = |error| pairing(Path::new(""), error);
+        let mut invitation = self.space.invite(relay.as_deref(), TICKET_LASTS).map_err(here)?;
+        let expires = instant(self.space.now().saturating_add(TICKET_LASTS.as_millis() as u64));
+        face.event(Event::Ticket { ticket: Secret::new(invitation.ticket().as_str()), expires });
+        let guest = invitation.guest().await.map_err(here)?;
+        let shown = Guest {
+            name: guest.name.clone(),
+            fingerprint: guest.fingerprint.clone(),
+            role: role(GUESTS_ARE).to_owned(),
+        };
+        if !face.confirm(shown).await {
+            invitation.decline().await.map_err(here)?;
+            return Err(BookError::new(ErrorKind::Failed, "the device was turned away; nothing was changed"));
+        }
+        invitation.accept(&guest, GUESTS_ARE).await.map_err(here)?;
+        Ok(Reply::DeviceAdded { name: guest.name })
+    }
+
+    /// What the device that admitted this one is called.
+    fn host_name(&self) -> Result<String, BookError> {
+        let devices = self.space.devices().map_err(fault)?;
+        let host = devices.iter().find(|device| device.this).map(|device| device.added_by);
+        let host = devices.iter().find(|device| !device.this && Some(device.id) == host);
+        Ok(host.map_or_else(|| "another device".to_owned(), |device| device.name.clone()))
+    }
+}
+
+/// What a paired device may do; who belongs is decided on the first one.
+const GUESTS_ARE: Role = Role::Writer;
+
+/// How long a ticket is good for.
+const TICKET_LASTS: Duration = Duration::from_secs(60 * 60);
+
+fn tell(face: &mut dyn Face, event: SyncEvent) {
+    let url = |road: Road| road.address;
+    face.event(match event {
+        SyncEvent::Connected(road) => Event::Connected { url: url(road) },
+        SyncEvent::RelayReset(road) => {
+            notice(&road, "was wiped or restored since the last time; it gets back what it lost")
+        }
+        SyncEvent::MailboxRestored(road) => notice(&road, "had lost the mailbox; it was made again"),
+        SyncEvent::News(road, News::Received { entries, .. }) => {
+            Event::Exchanged { url: url(road), sent: 0, received: entries as u64 }
+        }
+        SyncEvent::News(road, News::Settled) => Event::UpToDate { url: url(road) },
+        SyncEvent::News(road, News::Refused { reason, .. }) => {
+            notice(&road, &format!("takes nothing more of a device's log: {reason}"))
+        }
+        SyncEvent::News(road, News::Forked { .. }) => {
+            notice(&road, "has two histories of one device, which was copied or restored; both are kept")
+        }
+        SyncEvent::News(_, News::Acknowledged) => return,
+        SyncEvent::Retrying(road, reason, pause) => {
+            let retry_ms = u64::try_from(pause.as_millis()).ok();
+            Event::Disconnected { url: url(road), reason, retry_ms }
+        }
+    });
+}
+
+fn notice(road: &Road, what: &str) -> Event {
+    Event::Notice { text: format!("{} {what}", road.address) }
+}
+
+/// 128 bits as an operator hands them on: 32 hexadecimal digits.
+fn invite_token(text: &str) -> Result<[u8; 16], BookError> {
+    let text = text.trim();
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
+    number.map(u128::to_be_bytes).ok_or_else(|| {
+        BookError::new(ErrorKind::Usage, "this is no invite token").hint("a token has 32 hexadecimal digits")
+    })
+}
+
+fn no_relay() -> BookError {
+    BookError::new(ErrorKind::Failed, "there is no relay to sync with").hint("ties relay add URL")
+}
+
+fn unusable(url: &str, error: RoadError) -> BookError {
+    let kind = match error {
+        RoadError::Address(_) => ErrorKind::Usage,
+        _ => ErrorKind::Failed,
+    };
+    let hint = match error {
+        RoadError::Address(_) => Some("ties relay serve prints the address of a relay when it is ready"),
+        RoadError::Link(LinkFailure::Refused(Refusal::Token)) => {
+            Some("ask the relay's operator for a token, then: ties relay add URL --token-file FILE")
+        }
+        RoadError::NotAdmin => Some("run this on the device that the book was made on"),
+        _ => None,
+    };
+    let failed = BookError::new(kind, format!("the relay {url} cannot be used")).caused_by(in_one_line(&error));
+    BookError { hint: hint.map(str::to_owned), ..failed }
+}
+
+fn pairing(dir: &Path, error: PairError) -> BookError {
+    let (message, hint) = match error {
+        PairError::Open(error) => return opening::error(dir, error),
+        PairError::Road(RoadError::Fault(error)) => return fault(error),
+        PairError::Ticket(_) => ("the ticket cannot be used", Some("on the other device: ties device add --ticket")),
+        PairError::NoRoad => ("there is no relay to meet at", Some("ties relay add URL")),
+        PairError::NotAdmin => {
+            ("this device may not let others in", Some("run this on the device that the book was made on"))
+        }
+        PairError::Road(_) => ("the relay to meet at cannot be used", None),
+        _ => ("the devices were not paired", None),
+    };
+    let failed = BookError::new(ErrorKind::Failed, message).caused_by(in_one_line(&error));
+    BookError { hint: hint.map(str::to_owned), ..failed }
+}
+
+/// An error with what is behind it.
+fn in_one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_token_is_32_digits() {
+        assert_eq!(invite_token(" 000102030405060708090a0b0c0d0e0f\n").unwrap()[15], 15);
+        for bad in ["", "+00102030405060708090a0b0c0d0e0f", "0", "zz0102030405060708090a0b0c0d0e0f"] {
+            assert_eq!(invite_token(bad).unwrap_err().kind, ErrorKind::Usage, "{bad}");
+        }
+    }
+}
