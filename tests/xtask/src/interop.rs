@@ -1,0 +1,45 @@
+//! Other programs read what this one writes, and this one reads what they write.
+//!
+//! They come from PyPI into `target/interop`. A machine without Python or without the registry skips them, loudly.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{cargo, output, root, step};
+
+const PACKAGES: [&str; 2] = ["vobject==0.9.9", "cryptography"];
+
+pub(crate) fn run() -> Result<(), String> {
+    let folder = root().join("target/interop");
+    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let python = match python(&folder) {
+        Ok(python) => python,
+        Err(reason) => {
+            println!("!! SKIPPED: no outside reader ran, because {reason}");
+            return Ok(());
+        }
+    };
+    step("ties", cargo(["build", "--quiet", "--package", "ties-cli"]))?;
+    let ties = root().join("target/debug/ties");
+    let mut script = Command::new(python);
+    script.arg(root().join("tests/interop/vcards.py")).arg(ties);
+    step("vCards through vobject", script)
+}
+
+/// A Python of its own with the packages, made once.
+fn python(folder: &Path) -> Result<PathBuf, String> {
+    let python = folder.join("venv/bin/python");
+    let ready = folder.join("venv/ready");
+    if fs::read_to_string(&ready).is_ok_and(|have| have == PACKAGES.join(" ")) {
+        return Ok(python);
+    }
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear"]).arg(folder.join("venv"));
+    output(make)?;
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
+    output(install)?;
+    fs::write(ready, PACKAGES.join(" ")).map_err(|error| error.to_string())?;
+    Ok(python)
+}
