@@ -99,7 +99,9 @@ impl Database {
     /// After an error of the operating system (a disk that was full for a while) redb refuses
     /// everything until the database is opened anew; a process that goes on for months does that.
     fn reopen(&self, handles: &mut Handles) -> Result<(), StoreError> {
+        self.closing.store(true, Ordering::Release);
         shielded_drop(std::mem::take(handles));
+        self.closing.store(false, Ordering::Release);
         *handles = self.storage.handles(&self.closing).map_err(Box::new)?;
         Ok(())
     }

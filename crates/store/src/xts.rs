@@ -28,7 +28,7 @@ pub(crate) struct Xts {
 impl Xts {
     pub(crate) fn new(key: &StorageKey) -> Self {
         let (data, tweak) = key.halves();
-        Self { data: Aes256::new(&Array(*data)), tweak: Aes256::new(&Array(*tweak)) }
+        Self { data: Aes256::new(data.into()), tweak: Aes256::new(tweak.into()) }
     }
 
     /// Encrypts in place what will be written at `offset`. Both must be multiples of a block.

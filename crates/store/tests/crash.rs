@@ -15,7 +15,7 @@ fn what_was_committed_survives_and_nothing_else_half() {
     let history = History::new(400);
     let seeds = match std::env::var("TIES_SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (0..std::env::var("TIES_SEEDS").map_or(80, |seeds| seeds.parse().unwrap())).collect(),
+        Err(_) => (0..std::env::var("TIES_SEEDS").map_or(40, |seeds| seeds.parse().unwrap())).collect(),
     };
     for seed in seeds {
         println!("seed {seed}");
