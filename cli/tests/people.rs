@@ -35,7 +35,7 @@ fn init_shows_twelve_words_once_and_never_again() {
     assert_eq!(answer["device"], "desk");
     let words = answer["recoveryWords"].as_str().unwrap().to_owned();
     assert_eq!(words.split_whitespace().count(), 12);
-    device.run(["init"]).code(1);
+    device.run(["init"]).code(2);
     for file in names(&device.home()) {
         let bytes = std::fs::read(device.home().join(file)).unwrap_or_default();
         assert!(!bytes.windows(words.len()).any(|window| window == words.as_bytes()));

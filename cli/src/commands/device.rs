@@ -140,7 +140,7 @@ impl JoinWords {
                 .hint("ties device join -, then paste it; have the other device make a new one, for this one is in your shell's history"));
         }
         if desk.has_book() {
-            return Err(Failure::failed(format!("{} is not empty", desk.home().display()))
+            return Err(Failure::usage(format!("{} is not empty", desk.home().display()))
                 .hint("one folder is one device: --home DIR chooses another"));
         }
         let join = Join {

@@ -30,7 +30,7 @@ pub(crate) struct Init {
 impl Init {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
         if desk.has_book() {
-            return Err(Failure::failed(format!("{} is not empty", desk.home().display()))
+            return Err(Failure::usage(format!("{} is not empty", desk.home().display()))
                 .hint("`ties status` shows what is there; --home DIR chooses another folder"));
         }
         let init = api::Init { device_name: self.name.unwrap_or_else(home::device_name), recovery: !self.no_recovery };
