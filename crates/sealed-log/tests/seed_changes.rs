@@ -1,4 +1,5 @@
 //! Seed changes are the same bytes on every device, and Automerge takes them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{ActorId, Automerge, ObjType, ROOT, ReadDoc};

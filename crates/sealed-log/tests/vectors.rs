@@ -2,6 +2,7 @@
 //!
 //! `TIES_FREEZE_VECTORS=1 cargo test -p ties-sealed-log --test vectors` writes them anew, which only a new version of
 //! the format may ever do.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
