@@ -221,6 +221,6 @@ impl Fields {
 fn item_prefix(key: &str) -> Option<&str> {
     let (collection, rest) = key.split_once('/')?;
     let (item, _) = rest.split_once('/')?;
-    let keyed = crate::items::COLLECTIONS.contains(&collection);
+    let keyed = crate::layout::COLLECTIONS.contains(&collection);
     keyed.then(|| &key[..collection.len() + 1 + item.len()])
 }

@@ -29,6 +29,7 @@ mod date;
 mod fields;
 mod items;
 mod key;
+mod layout;
 mod note;
 mod person;
 

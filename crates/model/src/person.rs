@@ -5,7 +5,7 @@ use automerge::transaction::Transactable;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{DocumentKind, Fields, WriteError};
-use crate::items::{read_items, write_items};
+use crate::layout::{read_items, write_items};
 use crate::{Address, Anniversary, Email, Language, Link, OnlineService, Organization, PartialDate, Phone, Title};
 
 /// A person: what a document of kind `person` holds, as far as this version knows it.
