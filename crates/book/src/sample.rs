@@ -353,7 +353,7 @@ struct City {
 }
 
 #[rustfmt::skip]
-const PEOPLES: [People; 12] = [
+const PEOPLES: [People; 15] = [
     People {
         given: &[("Grace", "Grace"), ("Alan", "Alan"), ("Margaret", "Margaret"), ("Dorothy", "Dorothy"),
             ("Edmund", "Edmund"), ("Harriet", "Harriet"), ("Percival", "Percival"), ("Rosalind", "Rosalind")],
@@ -413,13 +413,28 @@ const PEOPLES: [People; 12] = [
         family_first: true,
     },
     People {
-        given: &[("ليلى", "Layla"), ("يوسف", "Yusuf"), ("נועה", "Noa"), ("Ayşegül", "Aysegul")],
-        family: &[("الخوارزمي", "AlKhwarizmi"), ("حداد", "Haddad"), ("אברמוביץ", "Abramovich"), ("Yıldırım", "Yildirim")],
+        given: &[("ليلى", "Layla"), ("يوسف", "Yusuf"), ("زينب", "Zaynab")],
+        family: &[("الخوارزمي", "AlKhwarizmi"), ("حداد", "Haddad"), ("المنصوري", "AlMansouri")],
         family_first: false,
     },
     People {
-        given: &[("आनंदी", "Anandi"), ("விஜய்", "Vijay"), ("Ngọc Ánh", "NgocAnh"), ("Oluwaseun", "Oluwaseun")],
-        family: &[("चट्टोपाध्याय", "Chattopadhyay"), ("ராமச்சந்திரன்", "Ramachandran"), ("Nguyễn", "Nguyen"), ("Adébáyọ̀", "Adebayo")],
+        given: &[("נועה", "Noa"), ("איתן", "Eitan"), ("תמר", "Tamar")],
+        family: &[("אברמוביץ", "Abramovich"), ("בן־דוד", "BenDavid"), ("רוזנצוויג", "Rosenzweig")],
+        family_first: false,
+    },
+    People {
+        given: &[("Ayşegül", "Aysegul"), ("İbrahim", "Ibrahim"), ("Çağla", "Cagla")],
+        family: &[("Yıldırım", "Yildirim"), ("Öztürk", "Ozturk"), ("Küçükoğlu", "Kucukoglu")],
+        family_first: false,
+    },
+    People {
+        given: &[("आनंदी", "Anandi"), ("विक्रम", "Vikram"), ("लक्ष्मी", "Lakshmi")],
+        family: &[("चट्टोपाध्याय", "Chattopadhyay"), ("देशपांडे", "Deshpande"), ("श्रीवास्तव", "Shrivastava")],
+        family_first: false,
+    },
+    People {
+        given: &[("Oluwaseun", "Oluwaseun"), ("Ngọc Ánh", "NgocAnh"), ("Þórdís", "Thordis"), ("Wanjikũ", "Wanjiku")],
+        family: &[("Adébáyọ̀", "Adebayo"), ("Nguyễn", "Nguyen"), ("Sigurðardóttir", "Sigurdardottir"), ("Kamau", "Kamau")],
         family_first: false,
     },
 ];

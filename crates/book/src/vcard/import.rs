@@ -1,9 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
-use ties_model::{
-    AnniversaryKind, Marks, Name, Person, TitleKind, contact_key, mail_key, phone_key, text_key,
-};
+use ties_model::{AnniversaryKind, Marks, Name, Person, TitleKind, contact_key, mail_key, phone_key, text_key};
 
 use super::items::MESSENGERS;
 use super::lines::RawCard;
@@ -380,4 +378,3 @@ fn inline_media(mut property: Property) -> Property {
     property.value = format!("data:{media};base64,{data}");
     property
 }
-
