@@ -197,7 +197,8 @@ impl AccessStatement {
 ///
 /// A statement is taken when its signer may manage the list as of the statement's own past. Whether it *counts* is
 /// decided anew with every statement: what it closes counts always, what it grants only while nobody closes its signer
-/// beside it (neither before nor after in the order of parents) and its signer's own right to manage counts.
+/// beside it (neither before nor after in the order of parents) and its signer's own right to manage counts. So whoever
+/// has a closed key can shut others out with statements of an earlier date, and let nobody in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessList {
     mailbox: MailboxId,
@@ -390,22 +391,28 @@ impl AccessList {
         words.filter(|(_, flags)| **flags & CLOSED != 0).any(|(other, _)| within.contains(other) && beside(other))
     }
 
-    /// The latest word on `who` within a set of statements: among concurrent ones a close wins, others add up.
+    /// The latest word on `who` within a set of statements. Among concurrent ones a close wins, others add up. A word
+    /// that does not count still takes away until one that counts follows it: voiding a statement gives nobody back
+    /// what it took.
     fn latest(&self, who: &Pseudonym, within: &BTreeSet<StatementName>, counting: &BTreeSet<StatementName>) -> u8 {
-        let words = self.words.get(who).into_iter().flatten();
-        let mut words: Vec<_> = words
-            .filter(|(name, flags)| within.contains(name) && (**flags & CLOSED != 0 || counting.contains(name)))
-            .collect();
+        let words = self.words.get(who).into_iter().flatten().filter(|(name, _)| within.contains(name));
+        let (mut valid, void): (Vec<_>, Vec<_>) =
+            words.partition(|(name, flags)| **flags & CLOSED != 0 || counting.contains(name));
         // What follows others has a larger past, so each is met after all that could follow it.
-        words.sort_by_key(|(name, _)| Reverse(self.past[*name].len()));
+        valid.sort_by_key(|(name, _)| Reverse(self.past[*name].len()));
         let mut latest: Vec<(&StatementName, &u8)> = Vec::new();
-        for (name, flags) in words {
-            if !latest.iter().any(|(later, _)| self.past[*later].contains(name)) {
+        let followed =
+            |latest: &[(&StatementName, &u8)], name| latest.iter().any(|(later, _)| self.past[*later].contains(name));
+        for (name, flags) in valid {
+            if !followed(&latest, name) {
                 latest.push((name, flags));
             }
         }
-        let flags = latest.into_iter().fold(0, |flags, (_, more)| flags | more);
-        if flags & CLOSED == 0 { flags } else { CLOSED }
+        let said = latest.iter().fold(0, |flags, (_, more)| flags | **more);
+        if said & CLOSED != 0 {
+            return CLOSED;
+        }
+        void.iter().filter(|(name, _)| !followed(&latest, name)).fold(said, |flags, (_, most)| flags & **most)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Read as _;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -282,6 +283,7 @@ proptest! {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes is what this shows")]
 fn bombs_are_refused_at_once() {
     let started = Instant::now();
     let frame = |bytes: &[u8]| {
@@ -320,8 +322,6 @@ fn bombs_are_refused_at_once() {
     assert!(unpack(&vec![0; MAX_ENTRY * 2]).is_err());
     assert!(started.elapsed() < Duration::from_secs(10), "took {:?}", started.elapsed());
 }
-
-use std::io::Read as _;
 
 #[test]
 fn unknown_methods_and_lengths_that_lie_are_refused() {
