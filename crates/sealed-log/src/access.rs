@@ -248,16 +248,13 @@ impl AccessList {
         let mut list = Self::begin(first)?;
         while !rest.is_empty() {
             let before = rest.len();
-            let mut refused = Ok(true);
-            rest.retain(|statement| match list.take(statement.clone()) {
-                Ok(_) => false,
-                Err(error) => {
-                    refused = Err(error);
-                    true
-                }
+            let mut refused = AccessError::Orphan;
+            rest.retain(|statement| {
+                let orphan = !statement.body.parents.iter().all(|parent| list.past.contains_key(parent));
+                orphan || list.take(statement.clone()).map_err(|error| refused = error).is_err()
             });
             if rest.len() == before {
-                return refused.map(|_| list);
+                return Err(refused);
             }
         }
         list.settle();

@@ -8,8 +8,8 @@ use support::{Cast, flips, rng};
 use ties_sealed_log::{
     AccessError, AccessStatement, DecodeError, DeviceCert, ENVELOPE_SEALED, Entry, EntryError, EntryName, EpochId,
     EpochKey, FLOOR, KEM_KEY_LEN, KeyError, LogId, LogKey, LogOpening, MAX_ENTRY, MailboxId, OpenError, Payload,
-    Position, Pseudonym, RecoveryCert, RecoveryWords, SEAL_OVERHEAD, SealError, Sealed, Secret, SpaceId, WrapContext,
-    decode, encode, padme,
+    Position, Pseudonym, RecoveryCert, RecoveryWords, SEAL_OVERHEAD, SealError, Sealed, Secret, SpaceId, StatementBody,
+    WrapContext, decode, encode, padme,
 };
 
 #[test]
@@ -534,7 +534,8 @@ fn redundant_numbers_and_lists_out_of_order_are_refused() {
 fn a_statement_out_of_bounds_or_order_is_refused() {
     let cast = Cast::new();
     let good = cast.second_statement().body().clone();
-    let signed = |change: &dyn Fn(&mut ties_sealed_log::StatementBody)| {
+    type Spoil = fn(&mut StatementBody);
+    let signed = |change: Spoil| {
         let mut body = good.clone();
         change(&mut body);
         // By hand: signing through the crate would put things in order.
@@ -545,18 +546,17 @@ fn a_statement_out_of_bounds_or_order_is_refused() {
         bytes.extend_from_slice(&signature.to_bytes());
         AccessStatement::verify(&bytes).err()
     };
-    let who = |n| (Pseudonym([n; 32]), 1);
-    assert_eq!(signed(&|_| {}), None);
-    let wrong: [(&str, &dyn Fn(&mut ties_sealed_log::StatementBody)); 9] = [
-        ("another version", &|body| body.version = 2),
-        ("grants out of order", &|body| body.grants = vec![who(2), who(1)]),
-        ("somebody twice", &|body| body.grants = vec![who(1), (Pseudonym([1; 32]), 2)]),
-        ("too many grants", &|body| body.grants = (0..81).map(who).collect()),
-        ("a flag that does not exist", &|body| body.grants = vec![(Pseudonym([1; 32]), 16)]),
-        ("no parents", &|body| body.parents = vec![]),
-        ("a parent twice", &|body| body.parents = vec![body.parents[0]; 2]),
-        ("parents of a first statement", &|body| body.mailbox = None),
-        ("a mark in a later statement", &|body| body.recovery = Some([1; 32])),
+    assert_eq!(signed(|_| {}), None);
+    let wrong: [(&str, Spoil); 9] = [
+        ("another version", |body| body.version = 2),
+        ("grants out of order", |body| body.grants = vec![(Pseudonym([2; 32]), 1), (Pseudonym([1; 32]), 1)]),
+        ("somebody twice", |body| body.grants = vec![(Pseudonym([1; 32]), 1), (Pseudonym([1; 32]), 2)]),
+        ("too many grants", |body| body.grants = (0..81).map(|n| (Pseudonym([n; 32]), 1)).collect()),
+        ("a flag that does not exist", |body| body.grants = vec![(Pseudonym([1; 32]), 16)]),
+        ("no parents", |body| body.parents = vec![]),
+        ("a parent twice", |body| body.parents = vec![body.parents[0]; 2]),
+        ("parents of a first statement", |body| body.mailbox = None),
+        ("a mark in a later statement", |body| body.recovery = Some([1; 32])),
     ];
     for (name, change) in wrong {
         assert_eq!(signed(change), Some(AccessError::Shape), "{name}");
