@@ -36,6 +36,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let options = ScreenOptions::glimpse(&words);
     let mut shell = options.shell();
     let result = parse(&words).and_then(|grammar| execute(grammar, &mut shell));
+    signals::settle();
     match result {
         Ok(()) | Err(Stop::Shown) => ExitCode::SUCCESS,
         Err(Stop::Failed(failure)) => {

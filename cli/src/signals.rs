@@ -28,6 +28,14 @@ pub(crate) fn ignore() -> Ignored {
     Ignored(())
 }
 
+/// Does not return if an interrupt is being dealt with: its exit code is the process's, and what it
+/// brings about elsewhere is no news.
+pub(crate) fn settle() {
+    while INTERRUPTED.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}
+
 /// Waits until the user or the system asks this process to stop.
 pub(crate) async fn stop_requested() {
     let _ = wait().await;
@@ -58,6 +66,7 @@ type Cleanup = Box<dyn FnOnce() + Send>;
 static WATCH: Once = Once::new();
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static IGNORED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static CLEANUPS: Mutex<BTreeMap<u64, Cleanup>> = Mutex::new(BTreeMap::new());
 
 fn registered() -> std::sync::MutexGuard<'static, BTreeMap<u64, Cleanup>> {
@@ -87,6 +96,7 @@ fn watch() {
 
 /// Cleans up in reverse order and leaves as a shell expects of an interrupted process.
 fn interrupted(code: i32) -> ! {
+    INTERRUPTED.store(true, Ordering::SeqCst);
     let cleanups = std::mem::take(&mut *registered());
     for (_, cleanup) in cleanups.into_iter().rev() {
         cleanup();

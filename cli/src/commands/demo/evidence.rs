@@ -10,6 +10,8 @@ use crate::errors::{Failure, Outcome};
 pub(super) struct Words {
     words: BTreeSet<Vec<u8>>,
     by_beginning: HashMap<[u8; LEAST], Vec<Vec<u8>>>,
+    /// Whether any word begins with two given bytes: what most places of a file are ruled out by.
+    first_two: Vec<bool>,
 }
 
 /// What a search has seen.
@@ -43,7 +45,9 @@ impl Words {
                 by_beginning.entry(*beginning).or_default().push(word.clone());
             }
         }
-        Self { words, by_beginning }
+        let mut first_two = vec![false; 1 << 16];
+        words.iter().for_each(|word| first_two[two(word)] = true);
+        Self { words, by_beginning, first_two }
     }
 
     /// How many words.
@@ -55,6 +59,9 @@ impl Words {
     pub(super) fn within(&self, bytes: &[u8]) -> BTreeSet<&[u8]> {
         let mut found = BTreeSet::new();
         for (place, window) in bytes.windows(LEAST).enumerate() {
+            if !self.first_two[two(window)] {
+                continue;
+            }
             let beginning: Option<&[u8; LEAST]> = window.first_chunk();
             let Some(words) = beginning.and_then(|beginning| self.by_beginning.get(beginning)) else { continue };
             found.extend(words.iter().filter(|word| bytes[place..].starts_with(word)).map(Vec::as_slice));
@@ -87,6 +94,11 @@ impl Words {
         }
         Ok(())
     }
+}
+
+/// The first two bytes as a number.
+fn two(bytes: &[u8]) -> usize {
+    bytes.first_chunk().map_or(0, |&two| usize::from(u16::from_le_bytes(two)))
 }
 
 /// The shortest word in bytes. In 100 MB of random bytes a given seven turn up by chance once in

@@ -4,15 +4,21 @@
 //! does not hold it fails.
 
 mod evidence;
+mod relay;
 mod script;
 mod stage;
+mod tap;
 mod told;
+
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::desk::Desk;
 use crate::errors::Outcome;
 use crate::render::inline;
+use crate::signals;
 
 use stage::Stage;
 use told::Told;
@@ -40,6 +46,11 @@ impl Demo {
         let mut stage = Stage::set()?;
         let mut told = Told::new(desk.shell);
         let played = script::play(&mut stage, &mut told, self.people);
+        if played.is_err() {
+            // Ctrl-C reaches the processes on the stage as well; it may be on its way to us.
+            thread::sleep(Duration::from_millis(100));
+            signals::settle();
+        }
         // The folder goes before the verdict, so that whoever reads it finds nothing left.
         let kept = stage.strike(self.keep);
         let verdict = played.and_then(|()| told.end(kept.as_deref()));

@@ -1,12 +1,13 @@
 //! What happens in the demo, scene by scene.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::evidence::Words;
-use super::stage::{Actor, Stage, size};
+use super::relay::{self, Relay};
+use super::stage::{Stage, size};
 use super::told::Told;
 use crate::errors::{Failure, Outcome};
 use crate::render::amount::{bytes, count};
@@ -17,55 +18,19 @@ pub(super) fn play(stage: &mut Stage, told: &mut Told<'_>, people: u32) -> Outco
     let sample = ties_book::sample::vcards(people as usize, SEED);
     let mut relay = Relay::open(stage, told)?;
     fill(stage, told, &sample, people)?;
-    connect(stage, told, &relay.url)?;
-    pair(stage, told)?;
-    let edits = Edits::agree(stage)?;
-    relay = edits.apart(stage, told, relay)?;
-    edits.together(stage, told)?;
-    relay.close()?;
-    nothing_readable(stage, told, &sample, people)
-}
-
-/// The relay's process.
-struct Relay {
-    process: Actor,
-    url: String,
-}
-
-impl Relay {
-    fn open(stage: &Stage, told: &mut Told<'_>) -> Outcome<Self> {
-        told.chapter("A relay that anybody could run")?;
-        let started = Instant::now();
-        let relay = Self::start(stage, "127.0.0.1:0")?;
-        let place = relay.url.split('#').next().unwrap_or_default().to_owned();
-        told.step("relay serve", started.elapsed(), &format!("ready at {place}"), json!({"url": place}))?;
-        Ok(relay)
-    }
-
-    fn start(stage: &Stage, address: &str) -> Outcome<Self> {
-        let data = stage.path(RELAY).display().to_string();
-        let mut process =
-            stage.start("nobody", &["relay", "serve", "--listen", address, "--data", &data, "--open"], "")?;
-        let line = process.line()?;
-        let url = line.strip_prefix("ready ").ok_or_else(|| wrong("the relay did not say that it is ready"))?;
-        Ok(Self { url: url.to_owned(), process })
-    }
-
-    /// The address it listens on, to be taken again after a restart.
-    fn address(&self) -> Outcome<String> {
-        let host = self.url.split_once("://").and_then(|(_, rest)| rest.split(['#', '/']).next());
-        host.map(str::to_owned).ok_or_else(|| wrong("the relay's address cannot be read"))
-    }
-
-    fn close(self) -> Outcome<Duration> {
-        Ok(self.process.stop()?.took)
-    }
+    connect(stage, told, &relay.url())?;
+    let mut entries = pair(stage, told)?;
+    let edits = Edits::agree(stage, &mut entries)?;
+    edits.apart(stage, told, &mut relay)?;
+    edits.together(stage, told, &mut entries)?;
+    relay.stop()?;
+    nothing_readable(stage, told, &relay, &sample, entries)
 }
 
 /// The first device takes in the sample, twice.
 fn fill(stage: &Stage, told: &mut Told<'_>, sample: &str, people: u32) -> Outcome {
     told.chapter("A first device takes in its contacts")?;
-    let (created, took) = stage.ask(LAPTOP, &["init", "--name", LAPTOP])?;
+    let (created, took) = stage.ask(LAPTOP, &["init", "--name", LAPTOPS_NAME])?;
     let words = created["recoveryWords"].as_str().map_or(0, |words| words.split_whitespace().count());
     told.step("init", took, &format!("{words} recovery words"), json!({"recoveryWords": words}))?;
     let file = stage.path("sample.vcf");
@@ -101,23 +66,29 @@ fn fill(stage: &Stage, told: &mut Told<'_>, sample: &str, people: u32) -> Outcom
 fn connect(stage: &Stage, told: &mut Told<'_>, url: &str) -> Outcome {
     let (_, took) = stage.ask(LAPTOP, &["relay", "add", url])?;
     told.step("relay add", took, "its key is in the address", json!({}))?;
-    sync(stage, told, LAPTOP)
+    sync(stage, told, LAPTOP).map(drop)
 }
 
-/// The second device joins by ticket.
-fn pair(stage: &Stage, told: &mut Told<'_>) -> Outcome {
+/// The second device joins by ticket; gives how many entries the relay holds then.
+fn pair(stage: &Stage, told: &mut Told<'_>) -> Outcome<u64> {
     told.chapter("A second device joins, by a ticket handed over")?;
     let started = Instant::now();
     let mut host = stage.start(LAPTOP, &["device", "add", "--ticket", "--yes", "--quiet"], "")?;
     let ticket = host.line()?;
-    let guest = stage.start(PHONE, &["device", "join", "-", "--name", PHONE], &format!("{ticket}\n"))?;
-    guest.finish()?;
+    let guest =
+        stage.start(PHONE, &["device", "join", "-", "--name", PHONES_NAME, "--json"], &format!("{ticket}\n"))?;
+    let joined = guest.finish()?.output;
     host.finish()?;
+    // Everything that the relay has is what the newcomer fetched and what was sent since.
+    let joined: Value = joined.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+    let first = &joined["sync"]["relays"][0];
+    let mut entries = number(&first["received"]) + number(&first["sent"]);
     let line = format!("a ticket of {} characters, everything fetched", ticket.len());
     told.step("device add, device join", started.elapsed(), &line, json!({"ticketBytes": ticket.len()}))?;
-    sync(stage, told, PHONE)?;
-    sync(stage, told, LAPTOP)?;
-    equal(stage, told, "the new device has everything")
+    entries += sync(stage, told, PHONE)?;
+    entries += sync(stage, told, LAPTOP)?;
+    equal(stage, told, "the new device has everything")?;
+    Ok(entries)
 }
 
 /// What each device changes while they are apart.
@@ -130,24 +101,23 @@ struct Edits {
 
 impl Edits {
     /// Picks a person, writes a note about them and brings it to both devices.
-    fn agree(stage: &Stage) -> Outcome<Self> {
+    fn agree(stage: &Stage, entries: &mut u64) -> Outcome<Self> {
         let list = stage.ties(LAPTOP, &["ls", "--limit", "1"], "")?.output;
         let who = list.lines().nth(1).and_then(|line| line.split_whitespace().next());
         let who = who.ok_or_else(|| wrong("the list of people is empty"))?.to_owned();
         let (added, _) = stage.ask(LAPTOP, &["note", &who, COMMON])?;
         let note = added["note"]["id"].as_str().ok_or_else(|| wrong("the note has no id"))?.to_owned();
-        stage.ties(LAPTOP, &["sync"], "")?;
-        stage.ties(PHONE, &["sync"], "")?;
+        for home in [LAPTOP, PHONE] {
+            let (report, _) = stage.ask(home, &["sync"])?;
+            *entries += number(&report["relays"][0]["sent"]);
+        }
         Ok(Self { who, note })
     }
 
     /// With the relay gone, each device changes the same note and another field of the same person.
-    fn apart(&self, stage: &Stage, told: &mut Told<'_>, relay: Relay) -> Outcome<Relay> {
+    fn apart(&self, stage: &Stage, told: &mut Told<'_>, relay: &mut Relay) -> Outcome {
         told.chapter("Both change the same person and the same note, with no network")?;
-        let address = relay.address()?;
-        let stopping = Instant::now();
-        relay.close()?;
-        told.step("relay stopped", stopping.elapsed(), "nobody can reach anybody", json!({}))?;
+        told.step("relay stopped", relay.stop()?, "nobody can reach anybody", json!({}))?;
         let started = Instant::now();
         self.edit(stage, LAPTOP, &self.who, |text| set(text, "how_met", &format!("\"{HOW_MET}\"")))?;
         self.edit(stage, LAPTOP, &self.note, |text| Ok(format!("{}\n{LAPTOPS_LINE}\n", text.trim_end())))?;
@@ -157,10 +127,7 @@ impl Edits {
         self.edit(stage, PHONE, &self.note, |text| Ok(text.replacen(COMMON, &format!("{PHONES_LINE}\n{COMMON}"), 1)))?;
         told.step("phone edits", started.elapsed(), "a nickname; a line at the note's beginning", json!({}))?;
         held(export(stage, LAPTOP)? != export(stage, PHONE)?, "the devices differ while they are apart")?;
-        let started = Instant::now();
-        let relay = Relay::start(stage, &address)?;
-        told.step("relay started again", started.elapsed(), "same folder, same address", json!({}))?;
-        Ok(relay)
+        told.step("relay started again", relay.start_again(stage)?, "same folder, same address", json!({}))
     }
 
     fn edit(&self, stage: &Stage, home: &str, what: &str, change: impl Fn(&str) -> Outcome<String>) -> Outcome {
@@ -172,11 +139,11 @@ impl Edits {
     }
 
     /// Both sync; everything that either wrote is on both.
-    fn together(&self, stage: &Stage, told: &mut Told<'_>) -> Outcome {
+    fn together(&self, stage: &Stage, told: &mut Told<'_>, entries: &mut u64) -> Outcome {
         told.chapter("They meet again")?;
-        sync(stage, told, LAPTOP)?;
-        sync(stage, told, PHONE)?;
-        sync(stage, told, LAPTOP)?;
+        for home in [LAPTOP, PHONE, LAPTOP] {
+            *entries += sync(stage, told, home)?;
+        }
         for home in [LAPTOP, PHONE] {
             let (person, _) = stage.ask(home, &["show", &self.who])?;
             let person = person.to_string();
@@ -198,31 +165,49 @@ impl Edits {
     }
 }
 
-/// Searches what the relay and the devices have on disk for anything of the sample.
-fn nothing_readable(stage: &Stage, told: &mut Told<'_>, sample: &str, people: u32) -> Outcome {
+/// Searches what the relay got to see, and what is on disk, for anything that a user wrote.
+fn nothing_readable(stage: &Stage, told: &mut Told<'_>, relay: &Relay, sample: &str, entries: u64) -> Outcome {
     told.chapter("What the relay saw")?;
-    let started = Instant::now();
-    let others = [COMMON, HOW_MET, NICKNAME, LAPTOPS_LINE, PHONES_LINE, LAPTOP, PHONE];
+    let others = [COMMON, HOW_MET, NICKNAME, LAPTOPS_LINE, PHONES_LINE, LAPTOPS_NAME, PHONES_NAME];
     let words = Words::of(sample, &others);
-    held(words.within(sample.as_bytes()).len() > people as usize / 10, "the search finds the words where they are")?;
-    let relay = words.search(&stage.path(RELAY))?;
-    unseen(&relay.found)?;
-    let line =
-        format!("{} in {} files, searched for {} words", bytes(relay.bytes), relay.files, count(words.len() as u64));
-    told.step(
-        "the relay's folder",
-        started.elapsed(),
-        &line,
-        json!({"bytes": relay.bytes, "files": relay.files, "words": words.len()}),
-    )?;
-    told.proved(format!("none of the sample's {} words is readable on the relay", count(words.len() as u64)))?;
+    let control = [sample].into_iter().chain(others).collect::<Vec<_>>().join("\n");
+    held(words.within(control.as_bytes()).len() == words.len(), "the search finds every word where it is")?;
+
+    let started = Instant::now();
+    let heard = relay.heard();
+    held(heard.len() > sample.len() / 20, "what passed over the relay's socket was heard")?;
+    held(words.within(&heard).is_empty(), "no word of the sample passes over the relay's socket")?;
+    held(words.within(relay.log().as_bytes()).is_empty(), "no word of the sample is in the relay's log")?;
+    let line = format!(
+        "{} in {} connections: {} sealed entries",
+        bytes(heard.len() as u64),
+        relay.connections(),
+        count(entries)
+    );
+    let figures =
+        json!({"bytes": heard.len(), "connections": relay.connections(), "entries": entries, "words": words.len()});
+    told.step("over its socket", started.elapsed(), &line, figures)?;
+
+    let started = Instant::now();
+    let folder = words.search(&stage.path(relay::FOLDER))?;
+    unseen(&folder.found)?;
+    let line = format!("{} in {} files", bytes(folder.bytes), folder.files);
+    told.step("in its folder", started.elapsed(), &line, json!({"bytes": folder.bytes, "files": folder.files}))?;
+    let number = count(words.len() as u64);
+    told.proved(format!("none of {number} words that the sample is made of, in clear, anywhere at the relay"))?;
+
     let started = Instant::now();
     for home in [LAPTOP, PHONE] {
         unseen(&words.search(&stage.path(home))?.found)?;
     }
     let (laptop, phone) = (size(&stage.path(LAPTOP)), size(&stage.path(PHONE)));
     let line = format!("laptop {}, phone {}", bytes(laptop), bytes(phone));
-    told.step("the devices' folders", started.elapsed(), &line, json!({"laptopBytes": laptop, "phoneBytes": phone}))?;
+    told.step(
+        "the devices' own folders",
+        started.elapsed(),
+        &line,
+        json!({"laptopBytes": laptop, "phoneBytes": phone}),
+    )?;
     told.proved("nor in any file of the devices, which are encrypted at rest")
 }
 
@@ -233,8 +218,8 @@ fn unseen(found: &[(String, std::path::PathBuf)]) -> Outcome {
     }
 }
 
-/// One sync of a device, told with its figures.
-fn sync(stage: &Stage, told: &mut Told<'_>, home: &str) -> Outcome {
+/// One sync of a device, told with its figures; gives how many entries went to the relay.
+fn sync(stage: &Stage, told: &mut Told<'_>, home: &str) -> Outcome<u64> {
     let (report, took) = stage.ask(home, &["sync"])?;
     let relay = &report["relays"][0];
     let line = format!(
@@ -244,7 +229,8 @@ fn sync(stage: &Stage, told: &mut Told<'_>, home: &str) -> Outcome {
         count(number(&relay["received"])),
         bytes(number(&relay["bytes_in"]))
     );
-    told.step(&format!("{home} syncs"), took, &line, relay.clone())
+    told.step(&format!("{home} syncs"), took, &line, relay.clone())?;
+    Ok(number(&relay["sent"]))
 }
 
 /// Checks that both devices export the same bytes.
@@ -281,7 +267,8 @@ fn held(holds: bool, claim: &str) -> Outcome {
     if holds { Ok(()) } else { Err(wrong(&format!("this did not hold: {claim}"))) }
 }
 
-fn wrong(message: &str) -> Failure {
+/// A claim that did not hold.
+pub(super) fn wrong(message: &str) -> Failure {
     Failure::failed(message).hint("`ties demo --keep` leaves the folder for a look")
 }
 
@@ -289,7 +276,9 @@ fn wrong(message: &str) -> Failure {
 const SEED: u64 = 2026;
 const LAPTOP: &str = "laptop";
 const PHONE: &str = "phone";
-const RELAY: &str = "relay";
+// Long enough to be searched for.
+const LAPTOPS_NAME: &str = "demolaptop";
+const PHONES_NAME: &str = "demophone";
 const COMMON: &str = "Compared lighthouse blueprints.";
 const HOW_MET: &str = "introduced by the organisers of the demonstration";
 const NICKNAME: &str = "Demonstrandum";

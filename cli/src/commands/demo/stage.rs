@@ -98,6 +98,7 @@ pub(super) struct Actor {
 /// What a process left behind.
 pub(super) struct Finished {
     pub(super) output: String,
+    pub(super) errors: String,
     pub(super) took: Duration,
 }
 
@@ -122,7 +123,7 @@ impl Actor {
         let output = output.join().unwrap_or_default();
         let errors = std::mem::replace(&mut self.errors, thread::spawn(String::new)).join().unwrap_or_default();
         if status.success() {
-            return Ok(Finished { output, took });
+            return Ok(Finished { output, errors, took });
         }
         let mut failure = Failure::failed(format!("{} failed ({status})", self.name));
         failure.causes = errors.lines().map(str::to_owned).collect();
