@@ -40,8 +40,9 @@ impl Folder {
             Failure::failed(format!("cannot make a folder in {}", parent.display())).because(&error)
         })?;
         let path = dir.path().to_owned();
+        // What is being written there at the same moment can make the first attempt fail.
         let registration = signals::on_interrupt(move || {
-            let _ = fs::remove_dir_all(path);
+            let _ = (0..3).any(|_| fs::remove_dir_all(&path).is_ok());
         });
         Ok(Self { _registration: registration, dir })
     }

@@ -1,9 +1,9 @@
 //! The temporary folder and the processes in it.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ impl Stage {
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed("this program does not know where it lies").because(&error))?;
         let folder = Folder::inside(&std::env::temp_dir(), "ties-demo-")?;
-        let running = Running::default();
+        let running = Running::none_yet();
         let on_interrupt = running.clone();
         let registration = signals::on_interrupt(move || on_interrupt.kill());
         Ok(Self { running: End(running), _registration: registration, folder, program })
@@ -65,10 +65,9 @@ impl Stage {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let line = words.iter().map(|word| word.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
         let name = format!("`ties {line}` on {home}");
-        let mut child =
-            command.spawn().map_err(|error| Failure::failed(format!("cannot start {name}")).because(&error))?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let child = self.running.0.add(child);
+        let started = self.running.0.start(&mut command);
+        let (child, (stdin, stdout, stderr)) =
+            started.map_err(|error| Failure::failed(format!("cannot start {name}")).because(&error))?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(Failure::failed(format!("{name} has no pipes")));
         };
@@ -170,19 +169,29 @@ fn lock(child: &Shared) -> std::sync::MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Every process ever started on the stage.
-#[derive(Clone, Default)]
-struct Running(Arc<Mutex<Vec<Shared>>>);
+/// Every process ever started on the stage; `None` once no more may be.
+#[derive(Clone)]
+struct Running(Arc<Mutex<Option<Vec<Shared>>>>);
 
 impl Running {
-    fn add(&self, child: Child) -> Shared {
+    fn none_yet() -> Self {
+        Self(Arc::new(Mutex::new(Some(Vec::new()))))
+    }
+
+    /// Starts a process, unless everything is being ended at this moment: it would be left over.
+    fn start(&self, command: &mut Command) -> io::Result<(Shared, Pipes)> {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = running.as_mut().ok_or_else(|| io::Error::other("the demo is being ended"))?;
+        let mut child = command.spawn()?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let child = Arc::new(Mutex::new(child));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&child));
-        child
+        running.push(Arc::clone(&child));
+        Ok((child, pipes))
     }
 
     fn kill(&self) {
-        for child in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for child in running.into_iter().flatten() {
             let mut child = lock(&child);
             // Both fail only for processes that have ended already.
             let _ = child.kill();
@@ -190,6 +199,8 @@ impl Running {
         }
     }
 }
+
+type Pipes = (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>);
 
 /// Ends everything when it goes.
 struct End(Running);
