@@ -107,7 +107,7 @@ impl<'a> Desk<'a> {
         let last = error.candidates.len();
         match self.shell.pick(&format!("Which one? [1-{last}, Enter for none] "), last)? {
             Some(place) => Ok(exact(&error.candidates[place])),
-            None => Err(error.into()),
+            None => Err(BookError { candidates: Vec::new(), ..error }.into()),
         }
     }
 }

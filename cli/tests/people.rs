@@ -83,11 +83,12 @@ fn the_same_file_twice_changes_nothing_and_rejects_are_listed_by_line() {
     let second = device.json(["import".as_ref(), file.as_os_str()]);
     assert_eq!(second["files"][0]["people_known"], 2);
     assert_eq!(device.run(["export", "--to", "json"]).ok().out, before);
-    let bad = device.file("bad.vcf", &format!("{CARDS}BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Cut off"));
-    let ran = device.run(["import".as_ref(), bad.as_os_str()]);
-    if ran.code == 6 {
-        assert!(ran.err.contains("bad.vcf:14:"), "{}", ran.err);
-    }
+    let bad = device.file("bad.vcf", &format!("{CARDS}BEGIN:VCARD\r\nVERSION:4.0\r\nEND:VCARD\r\n"));
+    let ran = device.run(["import".as_ref(), bad.as_os_str()]).code(6);
+    assert!(ran.err.contains("bad.vcf:16: ") && ran.err.contains("1 card was rejected"), "{}", ran.err);
+    assert!(ran.out.contains("2 people known already, 1 card rejected"), "{}", ran.out);
+    let ran = device.run(["import".as_ref(), bad.as_os_str(), "--json".as_ref()]).code(6);
+    assert_eq!((&ran.json()["files"][0]["rejects"][0]["line"], &ran.error()["kind"]), (&16.into(), &"rejects".into()));
 }
 
 #[test]

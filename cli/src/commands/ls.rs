@@ -85,11 +85,11 @@ pub(super) fn table(people: &[PersonRow]) -> Table {
     let mut table = Table::new(vec![
         Column::whole("handle").painted(palette::code),
         Column::flexible("name").painted(palette::strong),
-        Column::flexible("organization"),
-        Column::flexible("title"),
-        Column::flexible("mail"),
-        Column::flexible("phone"),
-        Column::flexible("tags").painted(palette::good),
+        Column::flexible("organization").dispensable(1),
+        Column::flexible("title").dispensable(5),
+        Column::flexible("mail").dispensable(2),
+        Column::flexible("phone").dispensable(4),
+        Column::flexible("tags").painted(palette::good).dispensable(3),
         Column::whole("id").painted(palette::faint),
     ]);
     for person in people {

@@ -8,18 +8,25 @@ pub(crate) struct Column {
     title: &'static str,
     /// Narrowest width this column may be cut to; `None` keeps every cell whole.
     least: Option<usize>,
+    /// Columns of a higher rank leave a narrow terminal first; those of rank 0 stay.
+    rank: u8,
     paint: fn(&str) -> String,
 }
 
 impl Column {
     /// A column whose cells are cut with `…` when the terminal is too narrow.
     pub(crate) fn flexible(title: &'static str) -> Self {
-        Self { title, least: Some(LEAST), paint: str::to_owned }
+        Self { title, least: Some(LEAST), rank: 0, paint: str::to_owned }
     }
 
     /// A column whose cells must stay whole, such as an id that will be copied.
     pub(crate) fn whole(title: &'static str) -> Self {
-        Self { title, least: None, paint: str::to_owned }
+        Self { title, least: None, rank: 0, paint: str::to_owned }
+    }
+
+    /// The same column, left out when the terminal is too narrow for it beside those of lower rank.
+    pub(crate) fn dispensable(self, rank: u8) -> Self {
+        Self { rank, ..self }
     }
 
     /// The same column with its cells painted.
@@ -48,10 +55,10 @@ impl Table {
 
     /// The lines of the table, at most `width` columns wide if there is a terminal.
     ///
-    /// Columns in which every cell is empty are left out.
+    /// Columns in which every cell is empty are left out, and so are dispensable ones for which a
+    /// terminal has no room.
     pub(crate) fn lines(&self, width: Option<usize>) -> Vec<String> {
-        let shown: Vec<usize> =
-            (0..self.columns.len()).filter(|&column| self.rows.iter().any(|row| !row[column].is_empty())).collect();
+        let shown = self.shown(width);
         let widths = self.widths(&shown, width);
         let title = |column: usize| self.columns[column].title.to_owned();
         let mut lines = vec![self.line(&shown, &widths, title, |_| palette::faint)];
@@ -85,15 +92,32 @@ impl Table {
         line
     }
 
+    /// The columns that are shown, by their places.
+    fn shown(&self, width: Option<usize>) -> Vec<usize> {
+        let mut shown: Vec<usize> =
+            (0..self.columns.len()).filter(|&column| self.rows.iter().any(|row| !row[column].is_empty())).collect();
+        let Some(width) = width else { return shown };
+        let comfort = |column: usize| match self.columns[column].least {
+            Some(_) => self.natural(column).min(COMFORT),
+            None => self.natural(column),
+        };
+        while shown.iter().map(|&column| comfort(column) + GAP).sum::<usize>() > width + GAP {
+            let ranked = shown.iter().enumerate().filter(|&(_, &column)| self.columns[column].rank > 0);
+            let Some((place, _)) = ranked.max_by_key(|&(_, &column)| self.columns[column].rank) else { break };
+            shown.remove(place);
+        }
+        shown
+    }
+
+    /// The width of a column in which nothing is cut.
+    fn natural(&self, column: usize) -> usize {
+        let cells = self.rows.iter().map(|row| columns(&row[column]));
+        cells.chain([columns(self.columns[column].title)]).max().unwrap_or(0)
+    }
+
     /// The width of each shown column: natural, then the widest flexible ones shrunk in turn.
     fn widths(&self, shown: &[usize], width: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = shown
-            .iter()
-            .map(|&column| {
-                let cells = self.rows.iter().map(|row| columns(&row[column]));
-                cells.chain([columns(self.columns[column].title)]).max().unwrap_or(0)
-            })
-            .collect();
+        let mut widths: Vec<usize> = shown.iter().map(|&column| self.natural(column)).collect();
         let Some(width) = width else { return widths };
         let gaps = GAP * shown.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > width {
@@ -111,6 +135,8 @@ impl Table {
 const GAP: usize = 2;
 /// The narrowest a flexible column becomes.
 const LEAST: usize = 8;
+/// The width below which a flexible column is worth less than the absence of another.
+const COMFORT: usize = 18;
 
 #[cfg(test)]
 mod tests {
@@ -138,6 +164,22 @@ mod tests {
         assert_eq!(lines[0], "handle  name                          org");
         assert_eq!(lines[1], "grace   Grace Brewster Murray Hopper  United States Navy");
         assert_eq!(lines[2], "taro    山田太郎");
+    }
+
+    #[test]
+    fn a_narrow_terminal_leaves_out_what_is_dispensable_rather_than_cut_everything() {
+        let mut table = Table::new(vec![
+            Column::flexible("name"),
+            Column::flexible("mail").dispensable(1),
+            Column::flexible("phone").dispensable(2),
+            Column::whole("id"),
+        ]);
+        table.row(["Grace Brewster Hopper", "grace@navy.example", "+11 555 0100", "1dd9"].map(String::from));
+        let titles = |width| plain(table.lines(width)).remove(0).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(titles(None), "name mail phone id");
+        assert_eq!(titles(Some(60)), "name mail phone id");
+        assert_eq!(titles(Some(50)), "name mail id");
+        assert_eq!(titles(Some(30)), "name id");
     }
 
     #[test]
