@@ -1,197 +1,12 @@
-//! What a relay may know: who may use a mailbox, and which logs stand under which pseudonym.
+//! Who may use a mailbox: the one thing about a space that its relay decides by itself.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ids::{LogId, MailboxId, Pseudonym, StatementName};
-use crate::keys::{KeyError, LogKey, PseudonymKey};
-use crate::{DecodeError, decode, encode};
-
-const STATEMENT: &str = "ties1/access";
-const OPENING: &str = "ties1/log-opening";
-const OPENING_BY_LOG: &str = "ties1/log-opening-by-log";
-
-/// May send entries and open logs.
-pub const PUT: u8 = 1;
-/// May read entries.
-pub const GET: u8 = 2;
-/// May sign access statements.
-pub const MANAGE: u8 = 4;
-/// Shut out. Beats everything concurrent, what the one who is shut out grants to others included.
-pub const CLOSED: u8 = 8;
-
-const FLAGS: u8 = PUT | GET | MANAGE | CLOSED;
-
-/// Most statements that one mailbox may have.
-pub const MAX_STATEMENTS: usize = 512;
-/// Most parents of one statement.
-const MAX_PARENTS: usize = 64;
-/// Most grants in one statement.
-pub const MAX_GRANTS: usize = 80;
-
-/// Why an opening or a statement is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AccessError {
-    /// The bytes are not one.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// A key is weak or a signature wrong.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// Too many parents or grants, not in order, or flags that do not exist.
-    #[error("out of bounds or order")]
-    Shape,
-    /// For another mailbox.
-    #[error("for another mailbox")]
-    Mailbox,
-    /// Its parents are not here.
-    #[error("its parents are not here")]
-    Orphan,
-    /// Signed by a pseudonym that may not manage the list.
-    #[error("its signer may not manage the list")]
-    Signer,
-}
-
-/// Opens a log at a mailbox: mailbox, log, pseudonym, the pseudonym's signature, the log key's signature; 224 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogOpening([u8; Self::LEN]);
-
-impl LogOpening {
-    /// Its length.
-    pub const LEN: usize = 32 + 32 + 32 + 64 + 64;
-
-    /// Opens `log` under a pseudonym. Both keys sign: nobody claims another's log.
-    #[must_use]
-    pub fn new(mailbox: &MailboxId, log: &LogKey, pseudonym: &PseudonymKey) -> Self {
-        let mut bytes = [0; Self::LEN];
-        bytes[..32].copy_from_slice(&mailbox.0);
-        bytes[32..64].copy_from_slice(&log.id().0);
-        bytes[64..96].copy_from_slice(&pseudonym.id().0);
-        let signature = pseudonym.sign(OPENING, &[&bytes[..96]]);
-        bytes[96..160].copy_from_slice(&signature);
-        let signature = crate::keys::sign(log.signing(), OPENING_BY_LOG, &[&bytes[..96]]);
-        bytes[160..].copy_from_slice(&signature);
-        Self(bytes)
-    }
-
-    /// Checks exact bytes and both signatures.
-    ///
-    /// # Errors
-    /// Says what is wrong.
-    pub fn verify(bytes: &[u8], mailbox: &MailboxId) -> Result<Self, AccessError> {
-        let opening = Self(bytes.try_into().map_err(|_| DecodeError::Malformed)?);
-        if opening.0[..32] != mailbox.0 {
-            return Err(AccessError::Mailbox);
-        }
-        let signature = |at: usize| -> &[u8; 64] { opening.0[at..at + 64].try_into().expect("the length is fixed") };
-        opening.pseudonym().verify(OPENING, &[&opening.0[..96]], signature(96))?;
-        crate::keys::verify(&opening.log().0, OPENING_BY_LOG, &[&opening.0[..96]], signature(160))?;
-        Ok(opening)
-    }
-
-    /// The exact bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The log.
-    #[must_use]
-    pub fn log(&self) -> LogId {
-        LogId(self.0[32..64].try_into().expect("the length is fixed"))
-    }
-
-    /// The pseudonym it stands under.
-    #[must_use]
-    pub fn pseudonym(&self) -> Pseudonym {
-        Pseudonym(self.0[64..96].try_into().expect("the length is fixed"))
-    }
-}
-
-/// What an access statement says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatementBody {
-    /// The version, 1.
-    pub version: u8,
-    /// The mailbox; `None` in the first statement, whose name becomes the mailbox's id.
-    pub mailbox: Option<MailboxId>,
-    /// All maximal statements that the signer knew, sorted; none in the first.
-    pub parents: Vec<StatementName>,
-    /// Pseudonyms and their flags, sorted by pseudonym.
-    pub grants: Vec<(Pseudonym, u8)>,
-    /// In the first statement, the recovery key's mark ([`crate::RecoveryCert::mark`]).
-    pub recovery: Option<[u8; 32]>,
-    /// Makes the id of a mailbox unique.
-    pub random: [u8; 32],
-    /// Who signs.
-    pub signer: Pseudonym,
-}
-
-/// A signed access statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessStatement {
-    body: StatementBody,
-    bytes: Vec<u8>,
-}
-
-impl AccessStatement {
-    /// Signs a statement; sorts what has to be sorted.
-    #[must_use]
-    pub fn sign(mut body: StatementBody, key: &PseudonymKey) -> Self {
-        body.signer = key.id();
-        body.parents.sort_unstable();
-        body.grants.sort_unstable();
-        let mut bytes = encode(&body);
-        let signature = key.sign(STATEMENT, &[&bytes]);
-        bytes.extend_from_slice(&signature);
-        Self { body, bytes }
-    }
-
-    /// Checks exact bytes: form, bounds, order and the signer's signature. Whether the signer may say so is the
-    /// list's business.
-    ///
-    /// # Errors
-    /// Says what is wrong.
-    pub fn verify(bytes: &[u8]) -> Result<Self, AccessError> {
-        let (head, signature) = bytes.split_last_chunk::<64>().ok_or(DecodeError::Malformed)?;
-        let body: StatementBody = decode(head)?;
-        body.signer.verify(STATEMENT, &[head], signature)?;
-        let sorted = body.parents.is_sorted_by(|a, b| a < b) && body.grants.is_sorted_by(|a, b| a.0 < b.0);
-        let first = body.mailbox.is_none();
-        if body.version != 1
-            || !sorted
-            || body.parents.len() > MAX_PARENTS
-            || body.grants.len() > MAX_GRANTS
-            || first != body.parents.is_empty()
-            || body.grants.iter().any(|(_, flags)| flags & !FLAGS != 0)
-            || (body.recovery.is_some() && !first)
-        {
-            return Err(AccessError::Shape);
-        }
-        Ok(Self { body, bytes: bytes.to_vec() })
-    }
-
-    /// What it says.
-    #[must_use]
-    pub fn body(&self) -> &StatementBody {
-        &self.body
-    }
-
-    /// The exact bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// SHA-256 of the exact bytes.
-    #[must_use]
-    pub fn name(&self) -> StatementName {
-        StatementName(Sha256::digest(&self.bytes).into())
-    }
-}
+use crate::ids::{MailboxId, Pseudonym, StatementName};
+use crate::statement::{AccessError, AccessStatement, CLOSED, MANAGE, MAX_PARENTS, MAX_STATEMENTS};
 
 /// The access list of one mailbox: a pure function of its statements, whatever their order of arrival.
 ///
@@ -216,9 +31,9 @@ impl AccessList {
     /// # Errors
     /// When it is not a first statement.
     pub fn begin(first: AccessStatement) -> Result<Self, AccessError> {
-        let signer = first.body.signer;
-        let manages = first.body.grants.iter().any(|(who, flags)| *who == signer && may_manage(*flags));
-        if first.body.mailbox.is_some() || !manages {
+        let signer = first.body().signer;
+        let manages = first.body().grants.iter().any(|(who, flags)| *who == signer && may_manage(*flags));
+        if first.body().mailbox.is_some() || !manages {
             return Err(AccessError::Signer);
         }
         let mut list = Self {
@@ -239,7 +54,7 @@ impl AccessList {
     /// When there is no first one or more than one, or one is refused.
     pub fn from_statements(statements: impl IntoIterator<Item = AccessStatement>) -> Result<Self, AccessError> {
         let (mut firsts, mut rest): (Vec<_>, Vec<_>) =
-            statements.into_iter().partition(|statement| statement.body.mailbox.is_none());
+            statements.into_iter().partition(|statement| statement.body().mailbox.is_none());
         firsts.dedup();
         let first = firsts.pop().ok_or(AccessError::Orphan)?;
         if !firsts.is_empty() {
@@ -250,7 +65,7 @@ impl AccessList {
             let before = rest.len();
             let mut refused = AccessError::Orphan;
             rest.retain(|statement| {
-                let orphan = !statement.body.parents.iter().all(|parent| list.past.contains_key(parent));
+                let orphan = !statement.body().parents.iter().all(|parent| list.past.contains_key(parent));
                 orphan || list.take(statement.clone()).map_err(|error| refused = error).is_err()
             });
             if rest.len() == before {
@@ -284,18 +99,18 @@ impl AccessList {
         if self.statements.contains_key(&name) {
             return Ok(false);
         }
-        if statement.body.mailbox != Some(self.mailbox) {
+        if statement.body().mailbox != Some(self.mailbox) {
             return Err(AccessError::Mailbox);
         }
         if self.statements.len() >= MAX_STATEMENTS {
             return Err(AccessError::Shape);
         }
         let mut past = BTreeSet::new();
-        for parent in &statement.body.parents {
+        for parent in &statement.body().parents {
             past.extend(self.past.get(parent).ok_or(AccessError::Orphan)?);
             past.insert(*parent);
         }
-        if !may_manage(self.latest(&statement.body.signer, &past, &self.counting(&past))) {
+        if !may_manage(self.latest(&statement.body().signer, &past, &self.counting(&past))) {
             return Err(AccessError::Signer);
         }
         self.keep(statement, past);
@@ -304,7 +119,7 @@ impl AccessList {
 
     fn keep(&mut self, statement: AccessStatement, past: BTreeSet<StatementName>) {
         let name = statement.name();
-        for (who, flags) in &statement.body.grants {
+        for (who, flags) in &statement.body().grants {
             self.words.entry(*who).or_default().insert(name, *flags);
         }
         self.past.insert(name, past);
@@ -332,14 +147,14 @@ impl AccessList {
     /// The recovery key's mark, if the mailbox has one.
     #[must_use]
     pub fn recovery(&self) -> Option<[u8; 32]> {
-        self.statements.get(&StatementName(self.mailbox.0)).and_then(|first| first.body.recovery)
+        self.statements.get(&StatementName(self.mailbox.0)).and_then(|first| first.body().recovery)
     }
 
     /// The statements without successors: what a new one names as its parents. Of more than one may name, those with
     /// the most before them.
     #[must_use]
     pub fn heads(&self) -> Vec<StatementName> {
-        let covered: BTreeSet<_> = self.statements.values().flat_map(|one| &one.body.parents).collect();
+        let covered: BTreeSet<_> = self.statements.values().flat_map(|one| &one.body().parents).collect();
         let mut heads: Vec<_> = self.statements.keys().filter(|name| !covered.contains(name)).copied().collect();
         heads.sort_by_key(|name| Reverse(self.past[name].len()));
         heads.truncate(MAX_PARENTS);
@@ -370,7 +185,7 @@ impl AccessList {
         ordered.sort_by_key(|name| self.past[*name].len());
         let mut counting = BTreeSet::new();
         for name in ordered {
-            let (signer, past) = (&self.statements[name].body.signer, &self.past[name]);
+            let (signer, past) = (&self.statements[name].body().signer, &self.past[name]);
             let manages = past.is_empty() || may_manage(self.latest(signer, past, &counting));
             if manages && !self.is_closed_beside(signer, name, within) {
                 counting.insert(*name);

@@ -6,10 +6,12 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::MAX_ENTRY;
+use crate::bodies::RecoveryEnvelope;
 use crate::ids::{EntryName, EpochId, LogId, SpaceId};
-use crate::keys::{KeyError, LogKey, RecoveryCert, RecoveryKeys, sign, verify};
+use crate::keys::{KeyError, LogKey, sign, verify};
 use crate::padding::{MAX_UNPACKED, UnpackError, pack, unpack};
-use crate::payload::{RecoveryEnvelope, Sealed};
+use crate::payload::Sealed;
+use crate::recovery::{RecoveryCert, RecoveryKeys};
 use crate::seal::{EpochKey, SEAL_OVERHEAD, SealError};
 use crate::{DecodeError, decode, encode};
 
@@ -48,14 +50,14 @@ pub enum EntryError {
 /// Why an entry's content does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// None of the keys here is the one it is sealed under.
+    /// None of the keys here is the one it is sealed under, or it was sealed for another place.
     #[error("sealed under a key that is not here")]
     NoKey,
     /// A recovery envelope: for the twelve words alone.
     #[error("for the recovery key alone")]
     Recovery,
-    /// Sealed under a key that is here, and altered or moved.
-    #[error("altered or moved")]
+    /// Sealed under a key that is here, and altered.
+    #[error("altered")]
     Altered,
     /// Opened, and its padding or compression is wrong.
     #[error(transparent)]

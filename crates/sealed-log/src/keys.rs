@@ -2,12 +2,12 @@
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
-use hpke::{Deserializable, Kem as _, Serializable, kem::XWing};
+use hpke::{Deserializable, kem::XWing};
 use rand_core::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::ids::{DeviceId, LogId, Pseudonym, RelayKey, SpaceId, hash};
+use crate::ids::{LogId, Pseudonym, RelayKey};
 
 /// Length of an X-Wing public key.
 pub const KEM_KEY_LEN: usize = 1216;
@@ -50,6 +50,10 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    pub(crate) fn expose_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.0
     }
 
     /// HKDF-SHA256 with this as input key, `salt`, and a label with a zero byte and `context` as info.
@@ -100,7 +104,7 @@ pub(crate) fn strong_key(bytes: &[u8; 32]) -> Result<VerifyingKey, KeyError> {
 
 /// An X-Wing public key whose X25519 half is canonical and not of small order. The library takes any 32 bytes there,
 /// and with a point of small order only the other half would protect what is wrapped.
-fn strong_kem_key(bytes: &[u8]) -> Result<KemPublic, KeyError> {
+pub(crate) fn strong_kem_key(bytes: &[u8]) -> Result<KemPublic, KeyError> {
     let x25519 = bytes.last_chunk::<32>().ok_or(KeyError::Malformed)?;
     if x25519[31] & 0x80 != 0 || !below_p(x25519) || SMALL_ORDER.contains(x25519) {
         return Err(KeyError::Weak);
@@ -139,175 +143,6 @@ fn message(label: &str, parts: &[&[u8]]) -> Vec<u8> {
     message.push(0);
     parts.iter().for_each(|part| message.extend_from_slice(part));
     message
-}
-
-/// A device: everything it is derives from one 32-byte seed.
-pub struct DeviceKeys {
-    seed: Secret,
-    signing: SigningKey,
-    tls: SigningKey,
-    kem: KemSecret,
-    kem_public: KemPublic,
-}
-
-impl DeviceKeys {
-    /// Derives the keys of a device.
-    #[must_use]
-    pub fn from_seed(seed: Secret) -> Self {
-        let signing = SigningKey::from_bytes(seed.derive32("ties1/device/sign", &[]).expose());
-        let tls = SigningKey::from_bytes(seed.derive32("ties1/device/tls", &[]).expose());
-        let (kem, kem_public) = XWing::derive_keypair(seed.derive32("ties1/device/kem", &[]).expose());
-        Self { seed, signing, tls, kem, kem_public }
-    }
-
-    /// The seed, for storing at rest.
-    #[must_use]
-    pub fn seed(&self) -> &Secret {
-        &self.seed
-    }
-
-    /// The name of this device.
-    #[must_use]
-    pub fn id(&self) -> DeviceId {
-        self.certificate().id()
-    }
-
-    /// The self-signed statement of this device's public keys.
-    #[must_use]
-    pub fn certificate(&self) -> DeviceCert {
-        let mut bytes = Vec::with_capacity(DeviceCert::LEN);
-        bytes.push(1);
-        bytes.extend_from_slice(self.signing.verifying_key().as_bytes());
-        bytes.extend_from_slice(self.tls.verifying_key().as_bytes());
-        bytes.extend_from_slice(&self.kem_public.to_bytes());
-        let signature = sign(&self.signing, "ties1/device-cert", &[&bytes]);
-        bytes.extend_from_slice(&signature);
-        DeviceCert(bytes)
-    }
-
-    /// States that a log belongs to this device in that space.
-    #[must_use]
-    pub fn sign_log(&self, space: &SpaceId, log: &LogId) -> [u8; 64] {
-        sign(&self.signing, "ties1/open-log", &[&space.0, &log.0])
-    }
-
-    /// States a pseudonym of this device at a mailbox's relay to the other members.
-    #[must_use]
-    pub fn sign_pseudonym(&self, space: &SpaceId, relay: &RelayKey, pseudonym: &Pseudonym) -> [u8; 64] {
-        sign(&self.signing, "ties1/pseudonym", &[&space.0, &relay.0, &pseudonym.0])
-    }
-
-    /// The key that this device is known by at a relay, for one space.
-    #[must_use]
-    pub fn pseudonym(&self, space: &SpaceId, relay: &RelayKey) -> PseudonymKey {
-        let secret = self.seed.derive32("ties1/device/pseudonym", &[&space.0, &relay.0]);
-        PseudonymKey(SigningKey::from_bytes(secret.expose()))
-    }
-
-    pub(crate) fn kem(&self) -> &KemSecret {
-        &self.kem
-    }
-}
-
-impl std::fmt::Debug for DeviceKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DeviceKeys({:?})", self.id())
-    }
-}
-
-/// A device's three public keys, self-signed: 1345 bytes.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(into = "serde_bytes::ByteBuf", try_from = "serde_bytes::ByteBuf")]
-pub struct DeviceCert(Vec<u8>);
-
-impl DeviceCert {
-    /// Version, signing key, TLS key, X-Wing key, signature.
-    pub const LEN: usize = 1 + 32 + 32 + KEM_KEY_LEN + 64;
-
-    /// Checks exact bytes: length, version, strength of the keys, and the signature.
-    ///
-    /// # Errors
-    /// Says which of these fails.
-    pub fn parse(bytes: &[u8]) -> Result<Self, KeyError> {
-        if bytes.len() != Self::LEN || bytes[0] != 1 {
-            return Err(KeyError::Malformed);
-        }
-        let cert = Self(bytes.to_vec());
-        let (body, signature) = bytes.split_at(Self::LEN - 64);
-        let signature = signature.try_into().map_err(|_| KeyError::Malformed)?;
-        verify(&cert.signing(), "ties1/device-cert", &[body], signature)?;
-        strong_key(&cert.tls())?;
-        cert.kem()?;
-        Ok(cert)
-    }
-
-    /// The exact bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The device that these keys are.
-    #[must_use]
-    pub fn id(&self) -> DeviceId {
-        DeviceId(hash("ties1/device-id", &[&self.0[..Self::LEN - 64]]))
-    }
-
-    /// The Ed25519 key that authenticates links between devices.
-    #[must_use]
-    pub fn tls(&self) -> [u8; 32] {
-        self.0[33..65].try_into().expect("the length was checked")
-    }
-
-    /// Checks that the device claims a log in a space.
-    ///
-    /// # Errors
-    /// When the signature is not this device's.
-    pub fn verify_log(&self, space: &SpaceId, log: &LogId, signature: &[u8; 64]) -> Result<(), KeyError> {
-        verify(&self.signing(), "ties1/open-log", &[&space.0, &log.0], signature)
-    }
-
-    /// Checks that the device claims a pseudonym at a relay.
-    ///
-    /// # Errors
-    /// When the signature is not this device's.
-    pub fn verify_pseudonym(
-        &self,
-        space: &SpaceId,
-        relay: &RelayKey,
-        pseudonym: &Pseudonym,
-        signature: &[u8; 64],
-    ) -> Result<(), KeyError> {
-        verify(&self.signing(), "ties1/pseudonym", &[&space.0, &relay.0, &pseudonym.0], signature)
-    }
-
-    pub(crate) fn kem(&self) -> Result<KemPublic, KeyError> {
-        strong_kem_key(&self.0[65..65 + KEM_KEY_LEN])
-    }
-
-    fn signing(&self) -> [u8; 32] {
-        self.0[1..33].try_into().expect("the length was checked")
-    }
-}
-
-impl std::fmt::Debug for DeviceCert {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DeviceCert({:?})", self.id())
-    }
-}
-
-impl From<DeviceCert> for serde_bytes::ByteBuf {
-    fn from(cert: DeviceCert) -> Self {
-        Self::from(cert.0)
-    }
-}
-
-impl TryFrom<serde_bytes::ByteBuf> for DeviceCert {
-    type Error = KeyError;
-
-    fn try_from(bytes: serde_bytes::ByteBuf) -> Result<Self, KeyError> {
-        Self::parse(&bytes)
-    }
 }
 
 /// The key of one log, fresh for each incarnation of a device in a space.
@@ -417,159 +252,6 @@ impl RelayKey {
     /// When the key is weak or the signature is not its own.
     pub fn verify(&self, label: &str, parts: &[&[u8]], signature: &[u8; 64]) -> Result<(), KeyError> {
         verify(&self.0, label, parts, signature)
-    }
-}
-
-/// The twelve words that outrank every device of a space.
-pub struct RecoveryWords(bip39::Mnemonic);
-
-impl RecoveryWords {
-    /// Draws new words (128 bits).
-    pub fn random(rng: &mut impl CryptoRng) -> Self {
-        let mut entropy = Zeroizing::new([0u8; 16]);
-        rng.fill_bytes(&mut *entropy);
-        Self(bip39::Mnemonic::from_entropy(&*entropy).expect("sixteen bytes make twelve words"))
-    }
-
-    /// Reads words back; case and spacing do not matter.
-    ///
-    /// # Errors
-    /// When a word is unknown, one is missing, or the checksum is wrong.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let joined = Zeroizing::new(text.split_whitespace().collect::<Vec<_>>().join(" "));
-        let normal = Zeroizing::new(joined.to_lowercase());
-        let words = bip39::Mnemonic::parse_in_normalized(bip39::Language::English, &normal);
-        match words {
-            Ok(words) if words.word_count() == 12 => Ok(Self(words)),
-            _ => Err(KeyError::Malformed),
-        }
-    }
-
-    /// The words, to be shown once.
-    pub fn words(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.0.words()
-    }
-
-    /// The keys that the words stand for.
-    #[must_use]
-    pub fn keys(&self) -> RecoveryKeys {
-        let entropy = Zeroizing::new(self.0.to_entropy());
-        let mut padded = Secret::new([0; 32]);
-        padded.0[..16].copy_from_slice(&entropy[..16]);
-        RecoveryKeys::from_seed(&padded)
-    }
-}
-
-impl std::fmt::Debug for RecoveryWords {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RecoveryWords(..)")
-    }
-}
-
-/// The recovery key of a space.
-pub struct RecoveryKeys {
-    signing: SigningKey,
-    kem: KemSecret,
-    kem_public: KemPublic,
-}
-
-impl RecoveryKeys {
-    fn from_seed(seed: &Secret) -> Self {
-        let signing = SigningKey::from_bytes(seed.derive32("ties1/recovery/sign", &[]).expose());
-        let (kem, kem_public) = XWing::derive_keypair(seed.derive32("ties1/recovery/kem", &[]).expose());
-        Self { signing, kem, kem_public }
-    }
-
-    /// The public half, self-signed, as it stands in the genesis entry.
-    #[must_use]
-    pub fn certificate(&self) -> RecoveryCert {
-        let mut bytes = Vec::with_capacity(RecoveryCert::LEN);
-        bytes.push(1);
-        bytes.extend_from_slice(self.signing.verifying_key().as_bytes());
-        bytes.extend_from_slice(&self.kem_public.to_bytes());
-        let signature = sign(&self.signing, "ties1/recovery-cert", &[&bytes]);
-        bytes.extend_from_slice(&signature);
-        RecoveryCert(bytes)
-    }
-
-    pub(crate) fn kem(&self) -> &KemSecret {
-        &self.kem
-    }
-}
-
-impl std::fmt::Debug for RecoveryKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RecoveryKeys(..)")
-    }
-}
-
-/// The recovery key's two public keys, self-signed: 1313 bytes.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(into = "serde_bytes::ByteBuf", try_from = "serde_bytes::ByteBuf")]
-pub struct RecoveryCert(Vec<u8>);
-
-impl RecoveryCert {
-    /// Version, signing key, X-Wing key, signature.
-    pub const LEN: usize = 1 + 32 + KEM_KEY_LEN + 64;
-
-    /// Checks exact bytes, as [`DeviceCert::parse`] does.
-    ///
-    /// # Errors
-    /// Says what is wrong.
-    pub fn parse(bytes: &[u8]) -> Result<Self, KeyError> {
-        if bytes.len() != Self::LEN || bytes[0] != 1 {
-            return Err(KeyError::Malformed);
-        }
-        let cert = Self(bytes.to_vec());
-        let (body, signature) = bytes.split_at(Self::LEN - 64);
-        let signing = body[1..33].try_into().map_err(|_| KeyError::Malformed)?;
-        let signature = signature.try_into().map_err(|_| KeyError::Malformed)?;
-        verify(signing, "ties1/recovery-cert", &[body], signature)?;
-        cert.kem()?;
-        Ok(cert)
-    }
-
-    /// The exact bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// What the recovery key is called where a device id is expected.
-    #[must_use]
-    pub fn id(&self) -> DeviceId {
-        DeviceId(hash("ties1/recovery-id", &[&self.0[..Self::LEN - 64]]))
-    }
-
-    /// What stands for the recovery key in an access list: a hash of its signing key and the relay's key, so that
-    /// any member can write it, the relay learns nothing, and only who knows the words can prove it.
-    #[must_use]
-    pub fn mark(&self, relay: &RelayKey) -> [u8; 32] {
-        hash("ties1/recovery-mark", &[&self.0[1..33], &relay.0])
-    }
-
-    pub(crate) fn kem(&self) -> Result<KemPublic, KeyError> {
-        strong_kem_key(&self.0[33..33 + KEM_KEY_LEN])
-    }
-}
-
-impl std::fmt::Debug for RecoveryCert {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RecoveryCert({:?})", self.id())
-    }
-}
-
-impl From<RecoveryCert> for serde_bytes::ByteBuf {
-    fn from(cert: RecoveryCert) -> Self {
-        Self::from(cert.0)
-    }
-}
-
-impl TryFrom<serde_bytes::ByteBuf> for RecoveryCert {
-    type Error = KeyError;
-
-    fn try_from(bytes: serde_bytes::ByteBuf) -> Result<Self, KeyError> {
-        Self::parse(&bytes)
     }
 }
 

@@ -26,9 +26,11 @@
 //! ```
 
 mod access;
+mod bodies;
 mod codec;
 #[cfg(feature = "test-support")]
 pub mod conformance;
+mod device;
 mod earlier;
 mod entry;
 mod ids;
@@ -38,8 +40,10 @@ mod members;
 mod memory;
 mod padding;
 mod payload;
+mod recovery;
 mod seal;
 pub mod seed_change;
+mod statement;
 mod vector;
 
 pub mod format {
@@ -52,27 +56,27 @@ pub const MAX_ENTRY: usize = 1 << 20;
 /// The most branches that a forked log is kept with.
 pub const MAX_BRANCHES: usize = 8;
 
-pub use access::{
-    AccessError, AccessList, AccessStatement, CLOSED, GET, LogOpening, MANAGE, MAX_GRANTS, MAX_STATEMENTS, PUT,
-    StatementBody,
+pub use access::AccessList;
+pub use bodies::{
+    Add, Change, Changes, Genesis, KnownPseudonym, OpenLog, RecoveryEnvelope, RelayRoad, Roads, Role, Rotate, Share,
+    Wrap, epoch_id,
 };
 pub use codec::{DecodeError, decode, encode};
+pub use device::{DeviceCert, DeviceKeys};
 pub use earlier::{EarlierError, EarlierKey};
 pub use entry::{ENTRY_VERSION, ENVELOPE_SEALED, Entry, EntryError, OpenError, Position};
 pub use ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, StatementName, hash};
-pub use keys::{
-    DeviceCert, DeviceKeys, KEM_KEY_LEN, KeyError, LogKey, PseudonymKey, RecoveryCert, RecoveryKeys, RecoveryWords,
-    RelaySecret, Secret,
-};
+pub use keys::{KEM_KEY_LEN, KeyError, LogKey, PseudonymKey, RelaySecret, Secret};
 pub use log::{Appended, Log, judge};
 pub use members::{Member, Members, MembershipAct, MembershipEntry};
 pub use memory::MemoryLog;
 pub use padding::{FLOOR, MAX_UNPACKED, UnpackError, pack, padme, unpack};
-pub use payload::{
-    Add, Change, Changes, Dep, Genesis, Kind, KnownPseudonym, MAX_MEMBERSHIP, MAX_NAME, MAX_PARENTS, OpenLog, Payload,
-    RecoveryEnvelope, RelayRoad, Roads, Role, Rotate, Sealed, Share, Wrap, epoch_id,
-};
+pub use payload::{Dep, Kind, MAX_MEMBERSHIP, MAX_NAME, MAX_PARENTS, Payload, Sealed};
+pub use recovery::{RecoveryCert, RecoveryKeys, RecoveryWords};
 pub use seal::{EpochKey, SEAL_OVERHEAD, SealError, WRAP_LEN, WrapContext};
+pub use statement::{
+    AccessError, AccessStatement, CLOSED, GET, LogOpening, MANAGE, MAX_GRANTS, MAX_STATEMENTS, PUT, StatementBody,
+};
 pub use vector::{Tip, TipRecord, Vector};
 
 /// The actor that a change must carry: 16 bytes from the log and the nonce of the process that wrote it.

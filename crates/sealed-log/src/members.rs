@@ -5,9 +5,11 @@ use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::bodies::{Add, Genesis, Role};
+use crate::device::DeviceCert;
 use crate::ids::{DeviceId, EntryName, SpaceId};
-use crate::keys::{DeviceCert, RecoveryCert};
-use crate::payload::{Add, Genesis, MAX_PARENTS, Role};
+use crate::payload::MAX_PARENTS;
+use crate::recovery::RecoveryCert;
 
 /// A device of the space.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,10 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::device::{DeviceCert, DeviceKeys};
 use crate::ids::{DeviceId, EpochId, SpaceId};
-use crate::keys::{DeviceCert, DeviceKeys, KemPublic, KemSecret, KeyError, RecoveryCert, RecoveryKeys, Secret};
+use crate::keys::{KemPublic, KemSecret, KeyError, Secret};
+use crate::recovery::{RecoveryCert, RecoveryKeys};
 
 type Encapped = <XWing as hpke::Kem>::EncappedKey;
 
