@@ -5,7 +5,7 @@ mod support;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 
-use support::{Device, finish};
+use support::{Device, Ran, finish};
 
 /// A relay's process, ended with the test.
 struct Relay {
@@ -46,27 +46,32 @@ fn first_line(child: &mut Child) -> String {
     line.trim_end().to_owned()
 }
 
+/// Starts a command with its streams in our hands.
+fn spawn<'a>(device: &Device, words: impl IntoIterator<Item = &'a str>) -> Child {
+    let mut command = device.command(words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("a started process")
+}
+
+/// Pairs two devices as a script does; gives what either said.
+fn pair(laptop: &Device, phone: &Device) -> (Ran, Ran) {
+    let mut host = spawn(laptop, ["device", "add", "--ticket", "--yes"]);
+    let mut lines = lines_of(&mut host);
+    let mut ticket = String::new();
+    lines.read_line(&mut ticket).expect("a ticket");
+    assert!(!ticket.trim().is_empty() && !ticket.trim().contains(' '), "the ticket has a line of its own");
+    let joined = phone.run_with(["device", "join", "-", "--name", "phone"], &ticket).ok();
+    (finish(host, "").ok(), joined)
+}
+
 #[test]
 fn a_second_device_joins_by_ticket_and_both_have_the_same() {
-    let laptop = Device::started();
-    let phone = Device::empty();
+    let (laptop, phone) = (Device::started(), Device::empty());
     let relay = Relay::start(&laptop);
     laptop.run(["new", "Grace Hopper", "grace@navy.example"]).ok();
     laptop.run(["relay", "add", &relay.url]).ok();
-    let mut host = laptop
-        .command(["device", "add", "--ticket", "--yes"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = lines_of(&mut host);
-    let mut ticket = String::new();
-    lines.read_line(&mut ticket).unwrap();
-    assert!(!ticket.trim().is_empty() && !ticket.trim().contains(' '), "the ticket has a line of its own");
-    let joined = phone.run_with(["device", "join", "-", "--name", "phone"], &ticket).ok();
+    let (host, joined) = pair(&laptop, &phone);
     assert!(joined.out.contains("phone"), "{}", joined.out);
-    let host = finish(host, "").ok();
     assert!(host.err.contains("phone"), "{}", host.err);
     phone.run(["note", "grace", "from the phone"]).ok();
     phone.run(["sync"]).ok();
@@ -76,6 +81,40 @@ fn a_second_device_joins_by_ticket_and_both_have_the_same() {
     assert_eq!(export(&laptop), export(&phone));
     assert!(laptop.run(["show", "grace"]).ok().out.contains("from the phone"));
     assert_eq!(laptop.json(["device", "list"])["devices"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_watching_device_says_what_comes_in() {
+    let (laptop, phone) = (Device::started(), Device::empty());
+    let relay = Relay::start(&laptop);
+    laptop.run(["relay", "add", &relay.url]).ok();
+    pair(&laptop, &phone);
+    let mut watching = spawn(&phone, ["sync", "--watch", "--json"]);
+    let mut lines = lines_of(&mut watching).lines();
+    let mut next = |event: &str| loop {
+        let line = lines.next().expect("one more event").expect("a line");
+        let said: serde_json::Value = serde_json::from_str(&line).expect("an event on each line");
+        if said["event"] == event {
+            return said;
+        }
+    };
+    next("up-to-date");
+    laptop.run(["new", "Grace Hopper"]).ok();
+    laptop.run(["sync"]).ok();
+    assert_ne!(next("exchanged")["received"], 0);
+    watching.kill().unwrap();
+    finish(watching, "");
+    phone.run(["show", "grace"]).ok();
+}
+
+#[test]
+fn a_ticket_that_nobody_uses_in_time_is_void() {
+    let laptop = Device::started();
+    let relay = Relay::start(&laptop);
+    laptop.run(["relay", "add", &relay.url]).ok();
+    let ran = laptop.run(["device", "add", "--ticket", "--yes", "--for", "1s"]).code(1);
+    assert!(ran.err.contains("no device came in time"), "{}", ran.err);
+    assert_eq!(laptop.json(["device", "list"])["devices"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -100,13 +139,7 @@ fn watching_ends_well_when_it_is_asked_to_stop() {
     let relay = Relay::start(&laptop);
     laptop.run(["relay", "add", &relay.url]).ok();
     for signal in [Signal::INT, Signal::TERM] {
-        let mut child = laptop
-            .command(["sync", "--watch"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(&laptop, ["sync", "--watch"]);
         assert!(first_line(&mut child).contains("connected"));
         kill_process(Pid::from_child(&child), signal).unwrap();
         finish(child, "").ok();
@@ -174,13 +207,7 @@ mod at_a_terminal {
         host.expect("\n");
         let ticket = host.line();
         host.expect("Waiting for the new device");
-        let mut guest = phone
-            .command(["device", "join", "-", "--name", "phone"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a started guest");
+        let mut guest = spawn(phone, ["device", "join", "-", "--name", "phone"]);
         let mut stdin = guest.stdin.take().expect("a piped input");
         writeln!(stdin, "{ticket}").expect("a ticket handed over");
         guest.stdin = Some(stdin);
@@ -216,5 +243,23 @@ mod at_a_terminal {
         assert_ne!(ran.code, 0, "{}", ran.out);
         assert_eq!(laptop.json(["device", "list"])["devices"].as_array().unwrap().len(), 1);
         phone.run(["ls"]).code(3);
+    }
+
+    #[test]
+    fn a_join_that_is_stopped_leaves_nothing() {
+        use rustix::process::{Pid, Signal, kill_process};
+
+        let (laptop, phone) = (Device::started(), Device::empty());
+        let relay = Relay::start(&laptop);
+        laptop.run(["relay", "add", &relay.url]).ok();
+        let (mut host, guest) = ask_to_be_let_in(&laptop, &phone);
+        host.expect("[y/N] ");
+        kill_process(Pid::from_child(&guest), Signal::INT).unwrap();
+        let ran = finish(guest, "").code(1);
+        assert!(ran.err.contains("stopped"), "{}", ran.err);
+        assert!(!phone.home().exists());
+        host.interrupt();
+        assert_eq!(host.finish().0, 1);
+        assert_eq!(laptop.json(["device", "list"])["devices"].as_array().unwrap().len(), 1);
     }
 }
