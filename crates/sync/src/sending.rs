@@ -103,8 +103,30 @@ impl Session {
             return Ok(());
         }
         let fork = replica.forked_at(&log).map_err(SessionError::Storage)?;
+        let (known, foreign) = self.standing(log, &theirs, replica)?;
+        if known.is_some()
+            && (fork.is_some() || foreign.is_some())
+            && let Some(from) = self.follows(log, &mine, &theirs, fork.unwrap_or(0), replica)?
+        {
+            self.sending.insert(log, from);
+        } else if let Some(tip) = foreign {
+            self.probe(log, tip, replica, out)?;
+        } else if let Some(known) = known {
+            self.sending.insert(log, fork.map_or(known, |fork| known.min(fork.saturating_sub(1))));
+        }
+        // With no tip known the other side is ahead: it sees our tip in its own log, or probes.
+        Ok(())
+    }
+
+    /// The place of the highest of their tips that is known here, and one that stands where this side has another.
+    fn standing<R: Replica>(
+        &self,
+        log: LogId,
+        theirs: &[Tip],
+        replica: &R,
+    ) -> Result<Standing, SessionError<R::Error>> {
         let (mut known, mut foreign) = (None, None);
-        for tip in &theirs {
+        for tip in theirs {
             let here = replica.names(&log, tip.seq).map_err(SessionError::Storage)?;
             if here.contains(&tip.name) {
                 known = known.max(Some(tip.seq));
@@ -112,20 +134,7 @@ impl Session {
                 foreign = Some(*tip);
             }
         }
-        if known.is_some() && (fork.is_some() || foreign.is_some()) {
-            if let Some(from) = self.follows(log, &mine, &theirs, fork.unwrap_or(0), replica)? {
-                self.sending.insert(log, from);
-                return Ok(());
-            }
-        }
-        if let Some(tip) = foreign {
-            return self.probe(log, tip, replica, out);
-        }
-        // With no tip known the other side is ahead: it sees our tip in its own log, or probes.
-        if let Some(known) = known {
-            self.sending.insert(log, fork.map_or(known, |fork| known.min(fork.saturating_sub(1))));
-        }
-        Ok(())
+        Ok((known, foreign))
     }
 
     fn peer_has(&self, log: &LogId, mine: &[Tip]) -> bool {
@@ -211,6 +220,8 @@ impl Session {
         }
     }
 }
+
+type Standing = (Option<u64>, Option<Tip>);
 
 /// Gathers byte strings into frames of about [`FRAME_FILL`] bytes.
 struct Gathering {
