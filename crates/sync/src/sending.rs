@@ -17,22 +17,31 @@ const WALK: usize = 256;
 impl Session {
     /// Sends what the other side lacks, as far as there is credit.
     pub(crate) fn push<R: Replica>(&mut self, replica: &mut R, out: &mut Vec<Output>) -> Fallible<R> {
+        if std::mem::take(&mut self.news) {
+            self.weigh(replica, out)?;
+        }
+        let mut entries = Gathering::new(Message::Entries, usize::MAX);
+        for (log, from) in std::mem::take(&mut self.sending) {
+            self.send_log(log, from, replica, &mut entries, out)?;
+        }
+        entries.finish(out);
+        Ok(())
+    }
+
+    /// Finds out what the other side lacks. Most frames change nothing about that: what it sends, it has.
+    fn weigh<R: Replica>(&mut self, replica: &mut R, out: &mut Vec<Output>) -> Fallible<R> {
         let access = replica.access_digest().map_err(SessionError::Storage)?;
         if access != self.access {
             self.access = access;
             self.tell_access(replica, out)?;
         }
         let mine = replica.vector().map_err(SessionError::Storage)?;
+        self.behind = false;
         let mut openings = Gathering::new(Message::Openings, MAX_LOGS);
         for log in mine.logs() {
             self.consider(log, &mine, replica, &mut openings, out)?;
         }
         openings.finish(out);
-        let mut entries = Gathering::new(Message::Entries, usize::MAX);
-        for (log, from) in std::mem::take(&mut self.sending) {
-            self.send_log(log, from, replica, &mut entries, out)?;
-        }
-        entries.finish(out);
         Ok(())
     }
 
@@ -113,8 +122,10 @@ impl Session {
             self.probe(log, tip, replica, out)?;
         } else if let Some(known) = known {
             self.sending.insert(log, fork.map_or(known, |fork| known.min(fork.saturating_sub(1))));
+        } else {
+            // With no tip known the other side is ahead: it sees our tip in its own log, or probes.
+            self.behind = true;
         }
-        // With no tip known the other side is ahead: it sees our tip in its own log, or probes.
         Ok(())
     }
 

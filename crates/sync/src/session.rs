@@ -30,6 +30,10 @@ pub struct Session {
     pub(crate) probing: BTreeSet<LogId>,
     /// Logs of which the other side takes nothing more.
     pub(crate) refused: BTreeSet<LogId>,
+    /// Whether the replica may hold what was not weighed against the other side's tips yet.
+    pub(crate) news: bool,
+    /// Whether the other side is ahead in some log, so that what it lacks of it shows only from what it sends.
+    pub(crate) behind: bool,
     /// Digest of the access statements that the other side was told of.
     pub(crate) access: [u8; 32],
     /// Bytes of entries sent and not yet acknowledged; at most [`crate::WINDOW`], or one oversized place.
@@ -180,6 +184,8 @@ impl Session {
             sending: BTreeMap::new(),
             probing: BTreeSet::new(),
             refused: BTreeSet::new(),
+            news: true,
+            behind: false,
             access: [0; 32],
             in_flight: 0,
             settled: false,
@@ -213,7 +219,10 @@ impl Session {
                 self.receive(message, replica, &mut out)?;
                 self.deadline = Some(now + PROGRESS_TIMEOUT);
             }
-            Input::Changed => self.forget_wanted(replica)?,
+            Input::Changed => {
+                self.news = true;
+                self.forget_wanted(replica)?;
+            }
             Input::Tick if self.deadline.is_some_and(|deadline| deadline <= now) => return Err(SessionError::Stalled),
             Input::Tick => {}
         }
@@ -281,6 +290,8 @@ impl Session {
                 if !self.probing.remove(&log) {
                     return Err(PeerMisbehaved::OutOfTurn.into());
                 }
+                // While the answer was out, the log may have grown.
+                self.news = true;
                 self.resume(log, seq, replica)
             }
             Message::Refused { log, reason } => {
@@ -347,9 +358,11 @@ impl Session {
             // What is not valid is not kept; the other side may well hold more than this one accepts.
             let _ = replica.state(statement).map_err(SessionError::Storage)?;
         }
-        // What came from elsewhere meanwhile has still to be told.
         if before == self.access {
             self.access = replica.access_digest().map_err(SessionError::Storage)?;
+        } else {
+            // What came from elsewhere meanwhile has still to be told.
+            self.news = true;
         }
         Ok(())
     }
@@ -393,6 +406,7 @@ impl Session {
         if count > 0 {
             out.push(Output::Event(Event::Received { entries: count, bytes }));
         }
+        self.news |= self.behind;
         self.settled = false;
         Ok(())
     }

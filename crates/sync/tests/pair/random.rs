@@ -1,6 +1,7 @@
 //! Seeded runs: anything may happen, and in the end all are equal.
 //!
 //! A failure prints its seed; `TIES_SYNC_SEED=<seed> cargo test -p ties-sync --test pair random` replays it.
+//! `TIES_SYNC_RUNS=<count>` runs more of them.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +17,12 @@ const RUNS: u64 = 150;
 
 #[test]
 fn whatever_is_written_forked_broken_and_lost_all_replicas_end_equal() {
-    if let Some(seed) = std::env::var("TIES_SYNC_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    if let Some(seed) = number("TIES_SYNC_SEED") {
         run(seed);
         return;
     }
-    for seed in 0..RUNS {
+    for seed in 0..number("TIES_SYNC_RUNS").unwrap_or(RUNS) {
         if std::panic::catch_unwind(|| run(seed)).is_err() {
             panic!("seed {seed}; replay: TIES_SYNC_SEED={seed} cargo test -p ties-sync --test pair random");
         }
