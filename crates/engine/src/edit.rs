@@ -77,9 +77,9 @@ impl<'s> Edit<'s> {
         changing.commit_with(CommitOptions::default().with_time(0));
         let mut chunk = blank.get_last_local_change().ok_or(EditError::Seed)?.raw_bytes().to_vec();
         seed_change::stamp(&mut chunk).map_err(|_| EditError::Seed)?;
-        let document = self.documents.open(&self.transaction, id)?;
-        document.load_incremental(&chunk)?;
-        self.documents.made(id, chunk.clone());
+        // The stamp changes nothing that a row could show, so the rows are made of what is in hand.
+        let rows = self.projection.rows(id, &blank);
+        self.documents.begin(id, chunk.clone(), rows);
         self.items.push((id, Made::Seed, chunk));
         Ok(true)
     }
