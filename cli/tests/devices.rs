@@ -227,7 +227,9 @@ mod at_a_terminal {
         host.expect("Added.");
         assert_eq!(host.finish().0, 0);
         assert_eq!(words.split_whitespace().count(), 4, "{words:?}");
-        finish(guest, "").ok();
+        let guest = finish(guest, "").ok();
+        let shown = format!("{}{}", guest.out, guest.err);
+        assert!(shown.contains(&format!("This device's fingerprint: {}", words.trim())), "{shown}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use automerge::transaction::Transactable;
 use automerge::{ROOT, ReadDoc};
-use ties_engine::{CreateOptions, DocumentId, EditError, Environment, Role, Space, SyncEvent};
+use ties_engine::{CreateOptions, DocumentId, EditError, Environment, JoinOptions, Role, Space, SyncEvent};
 
 async fn relay(data: &Path, port: u16) -> (String, tokio::task::JoinHandle<()>, tokio::sync::oneshot::Sender<()>, u16) {
     let mut config = ties_relay::Config::new(data);
@@ -51,7 +51,9 @@ async fn sync(space: &Space) -> Vec<SyncEvent> {
 async fn pair(host: &Space, folder: &Path) -> Space {
     let mut invitation = host.invite(None, Duration::from_secs(60)).unwrap();
     let ticket = invitation.ticket();
-    let joining = Space::join(folder, (), &ticket, None, "phone", Environment::system());
+    let options = JoinOptions { device_name: "phone".into(), relay: None };
+    let mut announced = String::new();
+    let joining = Space::join(folder, (), &ticket, &options, Environment::system(), |words| announced.push_str(words));
     let admitting = async {
         let guest = invitation.guest().await.unwrap();
         assert_eq!(guest.name, "phone");
@@ -61,6 +63,7 @@ async fn pair(host: &Space, folder: &Path) -> Space {
     let (joined, guest) = tokio::join!(joining, admitting);
     let joined = joined.unwrap();
     assert_eq!(joined.fingerprint().unwrap(), guest.fingerprint);
+    assert_eq!(announced, guest.fingerprint);
     joined
 }
 

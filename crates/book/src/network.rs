@@ -5,7 +5,9 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use ties_engine::{LinkFailure, News, PairError, Refusal, RelayAddress, Road, RoadError, Role, Space, SyncEvent};
+use ties_engine::{
+    JoinOptions, LinkFailure, News, PairError, Refusal, RelayAddress, Road, RoadError, Role, Space, SyncEvent,
+};
 
 use crate::api::{
     BookError, Environment, ErrorKind, Event, Face, Guest, Join, Joined, RelaySync, Reply, Secret, SyncReport,
@@ -31,8 +33,9 @@ impl Book {
         opening::must_not_exist(dir)?;
         let device_name = devices::name(&join.device_name)?;
         let from = environment::of(&from, dir, 0)?;
-        let relay = join.relay.as_deref();
-        let space = Space::join(dir, BookRows, join.ticket.expose().trim(), relay, &device_name, from).await;
+        let options = JoinOptions { device_name: device_name.clone(), relay: join.relay };
+        let announce = |words: &str| face.event(Event::Fingerprint { words: words.to_owned() });
+        let space = Space::join(dir, BookRows, join.ticket.expose().trim(), &options, from, announce).await;
         let book = Self::on(space.map_err(|error| pairing(dir, error))?);
         let sync = book.sync(face).await?;
         let host_name = book.host_name()?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use automerge::transaction::Transactable;
 use automerge::{Automerge, ROOT, ReadDoc};
-use ties_engine::{CreateOptions, DocumentId, EditError, Environment, Projection, Role, Row, Space};
+use ties_engine::{CreateOptions, DocumentId, EditError, Environment, JoinOptions, Projection, Role, Row, Space};
 
 /// One row per item, sorted by its text, so that the list prints without loading a document.
 struct Items;
@@ -66,7 +66,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         ["join"] => {
             let ticket = std::io::read_to_string(std::io::stdin())?;
-            Space::join(folder, Items, &ticket, None, "todo", Environment::system()).await?;
+            let options = JoinOptions { device_name: "todo".into(), relay: None };
+            Space::join(folder, Items, &ticket, &options, Environment::system(), |_| ()).await?;
         }
         ["sync"] => {
             for report in open()?.sync(|_| ()).await? {

@@ -47,7 +47,7 @@ pub use conversation::{Conversation, ConversationError, News, Turn};
 pub use document::{DocumentId, NotAnId, Projection, Row};
 pub use edit::{Edit, EditError};
 pub use environment::{Environment, system_randomness};
-pub use pairing::{GuestDevice, Invitation, PairError};
+pub use pairing::{GuestDevice, Invitation, JoinOptions, PairError};
 pub use records::{Fault, Waiting};
 pub use relay_link::LinkFailure;
 pub use roads::{Road, RoadError};

@@ -62,6 +62,15 @@ impl From<LinkFailure> for PairError {
     }
 }
 
+/// How a device joins a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinOptions {
+    /// What the owner calls this device.
+    pub device_name: String,
+    /// The relay's address, where it is not the ticket's.
+    pub relay: Option<String>,
+}
+
 /// Who asks to be admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestDevice {
@@ -115,8 +124,9 @@ impl Space {
         Ok(Invitation { space: self.clone(), host: Host::new(&ticket), road, ticket, room })
     }
 
-    /// Makes this device part of a space, as the guest of a ticket. `relay` overrides the ticket's address. What was
-    /// begun is not kept if it fails. Sync afterwards to get everything.
+    /// Makes this device part of a space, as the guest of a ticket. `announce` hears this device's fingerprint once it
+    /// has asked, so that its owner can compare before saying yes on the other one. What was begun is not kept if it
+    /// fails. Sync afterwards to get everything.
     ///
     /// # Errors
     /// When the ticket is void, the relay cannot be reached, the other side declines, or the folder holds a space.
@@ -124,9 +134,9 @@ impl Space {
         folder: &Path,
         projection: impl Projection,
         ticket: &str,
-        relay: Option<&str>,
-        name: &str,
+        options: &JoinOptions,
         mut environment: Environment,
+        announce: impl FnOnce(&str),
     ) -> Result<Self, PairError> {
         if Self::exists(folder) {
             let exists = ties_store::OpenError::Exists(folder.to_owned());
@@ -134,8 +144,11 @@ impl Space {
         }
         let ticket = Ticket::parse(ticket, environment.now() / 1000)?;
         let device = DeviceKeys::from_seed(Secret::random(environment.randomness()));
-        let address: RelayAddress = relay.unwrap_or(&ticket.relay).trim().parse().map_err(RoadError::from)?;
-        let accepted = call_on(&ticket, &address, &device, name, &mut environment).await?;
+        let address: RelayAddress =
+            options.relay.as_ref().unwrap_or(&ticket.relay).trim().parse().map_err(RoadError::from)?;
+        let name = &options.device_name;
+        let caller = Caller { ticket: &ticket, address: &address, device: &device, name };
+        let accepted = caller.call_on(&mut environment, announce).await?;
         let store = Store::create(folder, Sharing::Processes).map_err(OpenError::from)?;
         let space = Self::over(store, Some(folder.to_owned()), Box::new(projection), environment);
         space.move_in(&device, name, &accepted)?;
@@ -301,44 +314,49 @@ impl Invitation {
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The guest's side, up to the host's last word. Nothing is stored until then.
-async fn call_on(
-    ticket: &Ticket,
-    address: &RelayAddress,
-    device: &DeviceKeys,
-    name: &str,
-    environment: &mut Environment,
-) -> Result<Accepted, PairError> {
-    let passing = PseudonymKey::from_secret(&Secret::random(environment.randomness()));
-    let mut room = Room::new(address.clone(), passing, ticket.room());
-    let (mut guest, mut last) = Guest::greet(ticket, device, name, environment.randomness());
-    room.connect().await?;
-    room.say(last.clone()).await;
-    let mut accepted = None;
-    loop {
-        if environment.now() / 1000 >= ticket.expires {
-            return Err(TicketError::Expired.into());
-        }
-        let Some(frame) = room.hear(AGAIN).await? else {
-            room.say(last.clone()).await;
-            continue;
-        };
-        match guest.handle(&frame) {
-            Ok(GuestStep::Welcome(welcome)) => {
-                let space = welcome.welcome.space;
-                let key = device.pseudonym(&space, &address.key());
-                let signature = device.sign_pseudonym(&space, &address.key(), &key.id()).to_vec().into();
-                let known =
-                    KnownPseudonym { device: device.id(), relay: address.key(), pseudonym: key.id(), signature };
-                last = guest.ready(known, environment.randomness());
+struct Caller<'c> {
+    ticket: &'c Ticket,
+    address: &'c RelayAddress,
+    device: &'c DeviceKeys,
+    name: &'c str,
+}
+
+impl Caller<'_> {
+    async fn call_on(&self, environment: &mut Environment, announce: impl FnOnce(&str)) -> Result<Accepted, PairError> {
+        let Self { ticket, address, device, name } = *self;
+        let passing = PseudonymKey::from_secret(&Secret::random(environment.randomness()));
+        let mut room = Room::new(address.clone(), passing, ticket.room());
+        let (mut guest, mut last) = Guest::greet(ticket, device, name, environment.randomness());
+        room.connect().await?;
+        room.say(last.clone()).await;
+        announce(&device.id().fingerprint());
+        let mut accepted = None;
+        loop {
+            if environment.now() / 1000 >= ticket.expires {
+                return Err(TicketError::Expired.into());
+            }
+            let Some(frame) = room.hear(AGAIN).await? else {
                 room.say(last.clone()).await;
-                accepted = Some(*welcome);
+                continue;
+            };
+            match guest.handle(&frame) {
+                Ok(GuestStep::Welcome(welcome)) => {
+                    let space = welcome.welcome.space;
+                    let key = device.pseudonym(&space, &address.key());
+                    let signature = device.sign_pseudonym(&space, &address.key(), &key.id()).to_vec().into();
+                    let known =
+                        KnownPseudonym { device: device.id(), relay: address.key(), pseudonym: key.id(), signature };
+                    last = guest.ready(known, environment.randomness());
+                    room.say(last.clone()).await;
+                    accepted = Some(*welcome);
+                }
+                Ok(GuestStep::Done) => {
+                    room.leave().await;
+                    return accepted.ok_or(PairingError::OutOfTurn.into());
+                }
+                Err(PairingError::Foreign) => {}
+                Err(error) => return Err(error.into()),
             }
-            Ok(GuestStep::Done) => {
-                room.leave().await;
-                return accepted.ok_or(PairingError::OutOfTurn.into());
-            }
-            Err(PairingError::Foreign) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }
