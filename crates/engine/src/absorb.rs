@@ -177,7 +177,10 @@ impl Batch<'_> {
             Payload::OpenLog(claim) => self.claim(entry, claim)?,
             Payload::Changes(changes) => return self.change(entry, changes, payload.clone()),
             Payload::Rotate(rotate) => {
-                if let Some(author) = self.roster.author(&entry.log()) {
+                // Only the first epoch has no parents, and only the founder makes it.
+                let author = self.roster.author(&entry.log());
+                let author = author.filter(|author| !rotate.parents.is_empty() || self.roster.is_founder(author));
+                if let Some(author) = author {
                     let epoch = rotate.epoch(&self.roster.space.space, &author);
                     self.unwrap(author, epoch, rotate.generation, &rotate.check, &rotate.wraps)?;
                 }

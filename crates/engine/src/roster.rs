@@ -73,6 +73,12 @@ impl Roster {
         signature.is_ok_and(|signature| certificate.verify_log(&self.space.space, log, signature).is_ok())
     }
 
+    /// Whether a device is the one that made the space: it admitted itself.
+    pub(crate) fn is_founder(&self, device: &DeviceId) -> bool {
+        let member = self.members.as_ref().and_then(|members| members.get(device));
+        member.is_some_and(|member| member.added_by == *device)
+    }
+
     /// The logs that each device claims.
     pub(crate) fn logs_of(&self, device: &DeviceId) -> Vec<LogId> {
         self.claims.iter().filter(|(_, claim)| claim.device == *device).map(|(log, _)| *log).collect()
