@@ -290,8 +290,6 @@ impl Session {
                 if !self.probing.remove(&log) {
                     return Err(PeerMisbehaved::OutOfTurn.into());
                 }
-                // While the answer was out, the log may have grown.
-                self.news = true;
                 self.resume(log, seq, replica)
             }
             Message::Refused { log, reason } => {
