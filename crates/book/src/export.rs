@@ -3,11 +3,12 @@
 use serde_json::Value;
 use ties_model::{Note, Person};
 
-use crate::api::{BookError, ErrorKind, ExportFormat, PeoplePage};
+use crate::api::{BookError, ExportFormat, PeoplePage};
+use crate::handle::Shown;
 use crate::id::Id;
-use crate::list::{self, Filter, person_row};
+use crate::list::{self, Filter, person_row_among};
 use crate::people::{loaded, updated};
-use crate::rows::{self, Rows};
+use crate::rows::Rows;
 use crate::{jscontact, vcard};
 
 /// The people that pass, in a format, and how many they are. The same bytes on every device with the same data.
@@ -39,9 +40,10 @@ pub(crate) fn page(
     cards: bool,
 ) -> Result<PeoplePage, BookError> {
     let (people, more) = list::people(rows, filter, offset, limit)?;
+    let mut shown = Shown::new(rows);
     let mut page = PeoplePage { people: Vec::with_capacity(people.len()), more };
     for (id, entry) in people {
-        let mut row = person_row(rows, id, &entry)?;
+        let mut row = person_row_among(&mut shown, id, &entry)?;
         if cards {
             row.card = Some(card(rows, id)?);
         }
@@ -66,11 +68,7 @@ struct Record {
 impl Record {
     fn read(rows: &dyn Rows, id: Id) -> Result<Self, BookError> {
         let (document, _) = loaded(rows, id)?;
-        let mut notes = Vec::new();
-        for note in rows::ids(rows, &rows::notes_about(id))? {
-            let gone = || BookError::new(ErrorKind::NotFound, format!("the note {note} is gone"));
-            notes.push((note.to_string(), Note::read(&rows.document(note)?.ok_or_else(gone)?)));
-        }
+        let notes = list::notes_about(rows, id)?.into_iter().map(|(note, text)| (note.to_string(), text)).collect();
         Ok(Self { id: id.to_string(), person: Person::read(&document), notes, updated: updated(&document) })
     }
 

@@ -3,6 +3,8 @@
 //! Uniqueness is a rule of the rows, not of the documents: of all who hold `ada`, the one with the smallest id is
 //! shown as `ada`, the others as `ada-2`, `ada-3` and so on, leaving out what somebody holds as it is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::api::BookError;
 use crate::fold::{fold, slug, words};
 use crate::id::Id;
@@ -33,13 +35,35 @@ pub(crate) fn holder(rows: &dyn Rows, handle: &str) -> Result<Option<Id>, BookEr
 
 /// The handle under which a person is shown.
 pub(crate) fn shown(rows: &dyn Rows, id: Id, stored: &str) -> Result<String, BookError> {
-    if let Some(first) = rows.scan(&Index::Handle.exactly(stored))?.next()
-        && rows::id_of(&first?.0)? == id
-    {
-        return Ok(stored.to_owned());
+    Shown::new(rows).of(id, stored)
+}
+
+/// The handles under which people are shown, for many people at a time.
+pub(crate) struct Shown<'r> {
+    pub(crate) rows: &'r dyn Rows,
+    /// What was found out for handles that several hold.
+    numbered: BTreeMap<String, BTreeMap<Id, String>>,
+}
+
+impl<'r> Shown<'r> {
+    /// Nothing found out yet.
+    pub(crate) fn new(rows: &'r dyn Rows) -> Self {
+        Self { rows, numbered: BTreeMap::new() }
     }
-    let numbered = numbered(rows, stored)?;
-    Ok(numbered.into_iter().find(|(other, _)| *other == id).map_or_else(|| stored.to_owned(), |(_, shown)| shown))
+
+    /// The handle of one.
+    pub(crate) fn of(&mut self, id: Id, stored: &str) -> Result<String, BookError> {
+        if let Some(first) = self.rows.scan(&Index::Handle.exactly(stored))?.next()
+            && rows::id_of(&first?.0)? == id
+        {
+            return Ok(stored.to_owned());
+        }
+        if !self.numbered.contains_key(stored) {
+            self.numbered.insert(stored.to_owned(), numbered(self.rows, stored)?.into_iter().collect());
+        }
+        let shown = self.numbered.get(stored).and_then(|numbered| numbered.get(&id));
+        Ok(shown.cloned().unwrap_or_else(|| stored.to_owned()))
+    }
 }
 
 /// A handle for a new person of this name that nobody has: the first name, the whole name, or that with a number.
@@ -51,13 +75,15 @@ pub(crate) fn free(rows: &dyn Rows, name: &str) -> Result<String, BookError> {
             return Ok(handle);
         }
     }
-    for number in 2u64.. {
+    let numbered: BTreeSet<String> = numbered(rows, &whole)?.into_iter().map(|(_, shown)| shown).collect();
+    let mut number = 2u64;
+    loop {
         let handle = format!("{whole}-{number}");
-        if holder(rows, &handle)?.is_none() {
+        if !numbered.contains(&handle) && rows.scan(&Index::Handle.exactly(&handle))?.next().is_none() {
             return Ok(handle);
         }
+        number += 1;
     }
-    Ok(whole)
 }
 
 /// The handles that several people hold.
@@ -97,8 +123,6 @@ fn numbered(rows: &dyn Rows, stored: &str) -> Result<Vec<(Id, String)>, BookErro
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn book(handles: &[&str]) -> BTreeMap<Vec<u8>, Vec<u8>> {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use ties_model::Note;
+
 use crate::api::{BookError, ErrorKind, NoteView, PersonRow};
 use crate::capture::key_and_value;
 use crate::fold::{fold, words};
-use crate::handle;
+use crate::handle::Shown;
 use crate::id::Id;
-use crate::rows::{self, Index, NoteEntry, PersonEntry, Rows};
+use crate::projection::{note_kind, note_people, note_time};
+use crate::rows::{self, Index, PersonEntry, Rows};
 
 /// Which people a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,11 +127,16 @@ pub(crate) fn searched_text(entry: &PersonEntry) -> String {
 
 /// A person as lists show one.
 pub(crate) fn person_row(rows: &dyn Rows, id: Id, entry: &PersonEntry) -> Result<PersonRow, BookError> {
+    person_row_among(&mut Shown::new(rows), id, entry)
+}
+
+/// The same for one of many.
+pub(crate) fn person_row_among(shown: &mut Shown<'_>, id: Id, entry: &PersonEntry) -> Result<PersonRow, BookError> {
     let first = |texts: &[String]| texts.first().cloned().unwrap_or_default();
     Ok(PersonRow {
         id: id.to_string(),
-        short: id.short(rows)?,
-        handle: handle::shown(rows, id, &entry.handle)?,
+        short: id.short(shown.rows)?,
+        handle: shown.of(id, &entry.handle)?,
         name: entry.name.clone(),
         organization: first(&entry.organizations),
         title: first(&entry.titles),
@@ -140,23 +148,23 @@ pub(crate) fn person_row(rows: &dyn Rows, id: Id, entry: &PersonEntry) -> Result
 }
 
 /// A note as it is shown.
-pub(crate) fn note_view(rows: &dyn Rows, id: Id, entry: NoteEntry) -> Result<NoteView, BookError> {
+pub(crate) fn note_view(rows: &dyn Rows, id: Id, note: Note) -> Result<NoteView, BookError> {
     Ok(NoteView {
         id: id.to_string(),
         short: id.short(rows)?,
-        kind: entry.kind,
-        body: entry.body,
-        people: entry.people.iter().map(Id::to_string).collect(),
-        created: entry.at.and_then(crate::time::rfc3339),
+        kind: note_kind(&note.kind),
+        people: note_people(&note).map(|person| person.to_string()).collect(),
+        created: note_time(&note).and_then(crate::time::rfc3339),
+        body: note.body,
     })
 }
 
 /// The notes about a person, oldest first.
-pub(crate) fn notes_about(rows: &dyn Rows, person: Id) -> Result<Vec<(Id, NoteEntry)>, BookError> {
+pub(crate) fn notes_about(rows: &dyn Rows, person: Id) -> Result<Vec<(Id, Note)>, BookError> {
     let mut notes = Vec::new();
     for id in rows::ids(rows, &rows::notes_about(person))? {
-        if let Some(entry) = rows::note(rows, id)? {
-            notes.push((id, entry));
+        if let Some(note) = rows::note(rows, id)? {
+            notes.push((id, note));
         }
     }
     Ok(notes)

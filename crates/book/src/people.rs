@@ -14,7 +14,7 @@ use crate::id::Id;
 use crate::list::{note_view, notes_about, person_row};
 use crate::person_form::tags;
 use crate::points;
-use crate::projection::preferred;
+use crate::projection::{note_people, preferred};
 use crate::resolve::{self, Record};
 use crate::rows::{self, Index, PersonEntry, Rows};
 use crate::time::rfc3339;
@@ -100,7 +100,7 @@ pub(crate) fn remove(desk: &mut dyn Desk, id: Id) -> Result<Removed, BookError> 
     let label = label(desk, id, &entry)?;
     let mut notes = 0;
     for (note, entry) in notes_about(desk, id)? {
-        if entry.people == [id] {
+        if note_people(&entry).eq([id]) {
             desk.delete(note)?;
             notes += 1;
         }
@@ -313,7 +313,7 @@ fn address(address: &Address) -> String {
 
 /// The newest time that a change of the document bears.
 pub(crate) fn updated(document: &Automerge) -> Option<String> {
-    let seconds = document.get_changes(&[]).iter().map(|change| change.timestamp()).max()?;
+    let seconds = document.get_changes_meta(&[]).iter().map(|change| change.timestamp).max()?;
     if seconds > 0 { rfc3339(seconds.checked_mul(1000)?) } else { None }
 }
 

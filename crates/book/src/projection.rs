@@ -9,20 +9,21 @@ use crate::api::NoteKind;
 use crate::fold::{fold, words};
 use crate::id::Id;
 use crate::points;
-use crate::rows::{Index, NoteEntry, PersonEntry, encoded, note_about_key, note_key, person_key};
+use crate::rows::{Index, PersonEntry, encoded, note_about_key, note_key, person_key};
 use crate::time::milliseconds;
 
 /// A row: key and value.
 pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
-/// To be raised whenever the rows of a document change, so that every book makes its rows anew.
+/// To be raised whenever the rows of a document change (a note's row is the note as `ties_model` serialises it), so
+/// that every book makes its rows anew.
 pub(crate) const VERSION: u32 = 1;
 
 /// The rows of a document; none if it is of a kind that this version does not know.
 pub(crate) fn rows(id: Id, document: &impl ReadDoc) -> Vec<Row> {
     match DocumentKind::of(document) {
         Some(DocumentKind::Person) => person_rows(id, &person_entry(&Person::read(document))),
-        Some(DocumentKind::Note) => note_rows(id, &note_entry(&Note::read(document))),
+        Some(DocumentKind::Note) => note_rows(id, &Note::read(document)),
         None => Vec::new(),
     }
 }
@@ -48,13 +49,13 @@ pub(crate) fn person_rows(id: Id, entry: &PersonEntry) -> Vec<Row> {
     rows
 }
 
-/// The rows of a note with this entry.
-pub(crate) fn note_rows(id: Id, entry: &NoteEntry) -> Vec<Row> {
-    let people: BTreeSet<Id> = entry.people.iter().copied().collect();
-    let mut rows: Vec<Row> =
-        people.into_iter().map(|person| (note_about_key(person, entry.at, id), Vec::new())).collect();
+/// The rows of a note.
+pub(crate) fn note_rows(id: Id, note: &Note) -> Vec<Row> {
+    let people: BTreeSet<Id> = note_people(note).collect();
+    let at = note_time(note);
+    let mut rows: Vec<Row> = people.into_iter().map(|person| (note_about_key(person, at, id), Vec::new())).collect();
     rows.push((Index::Short.key(&id.tail(), id), b"n".to_vec()));
-    rows.push((note_key(id), encoded(entry)));
+    rows.push((note_key(id), encoded(note)));
     rows
 }
 
@@ -119,15 +120,14 @@ fn more(person: &Person) -> Vec<String> {
     more
 }
 
-/// What lists and searches need of a note.
-pub(crate) fn note_entry(note: &Note) -> NoteEntry {
-    let people = note.refs.iter().filter(|one| one.kind == "person").filter_map(|one| one.id.parse().ok());
-    NoteEntry {
-        kind: note_kind(&note.kind),
-        body: note.body.clone(),
-        people: people.collect(),
-        at: [&note.at, &note.created.at].into_iter().find_map(|at| milliseconds(at)),
-    }
+/// The people that a note is about.
+pub(crate) fn note_people(note: &Note) -> impl Iterator<Item = Id> {
+    note.refs.iter().filter(|one| one.kind == "person").filter_map(|one| one.id.parse().ok())
+}
+
+/// When a note was written, in milliseconds since 1970, where known.
+pub(crate) fn note_time(note: &Note) -> Option<i64> {
+    [&note.at, &note.created.at].into_iter().find_map(|at| milliseconds(at))
 }
 
 /// The kind of a note as faces see it; one of a later version is a plain note to them.

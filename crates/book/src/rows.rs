@@ -5,14 +5,15 @@
 //! | key                            | value           | for                                     |
 //! |--------------------------------|-----------------|-----------------------------------------|
 //! | `p` id                         | [`PersonEntry`] | lists, search                           |
-//! | `n` id                         | [`NoteEntry`]   | notes, search                           |
+//! | `n` id                         | [`Note`]        | notes, search, export                           |
 //! | `a` person time id             |                 | the notes about a person, oldest first  |
 //! | index letter, text, zero, id   |                 | looking up; see [`Index`]               |
 
 use automerge::Automerge;
 use serde::{Deserialize, Serialize};
+use ties_model::Note;
 
-use crate::api::{BookError, ErrorKind, NoteKind};
+use crate::api::{BookError, ErrorKind};
 use crate::id::Id;
 
 /// What a reader of rows stands on: a snapshot, or a transaction under way.
@@ -50,16 +51,6 @@ pub(crate) struct PersonEntry {
     pub(crate) tags: Vec<String>,
     /// Other texts worth searching: places, departments, how we met.
     pub(crate) more: Vec<String>,
-}
-
-/// What lists and searches need of a note.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct NoteEntry {
-    pub(crate) kind: NoteKind,
-    pub(crate) body: String,
-    pub(crate) people: Vec<Id>,
-    /// Milliseconds since 1970, where known.
-    pub(crate) at: Option<i64>,
 }
 
 /// What can be looked up, with the letter its rows begin with.
@@ -115,7 +106,7 @@ pub(crate) fn person_key(id: Id) -> Vec<u8> {
     [&b"p"[..], &id.0].concat()
 }
 
-/// The key of a note's entry.
+/// The key of a note.
 pub(crate) fn note_key(id: Id) -> Vec<u8> {
     [&b"n"[..], &id.0].concat()
 }
@@ -148,8 +139,8 @@ pub(crate) fn person(rows: &dyn Rows, id: Id) -> Result<Option<PersonEntry>, Boo
     rows.get(&person_key(id))?.map(|value| decoded(&value)).transpose()
 }
 
-/// A note's entry, unless there is no such note.
-pub(crate) fn note(rows: &dyn Rows, id: Id) -> Result<Option<NoteEntry>, BookError> {
+/// A note, unless there is no such one.
+pub(crate) fn note(rows: &dyn Rows, id: Id) -> Result<Option<Note>, BookError> {
     rows.get(&note_key(id))?.map(|value| decoded(&value)).transpose()
 }
 

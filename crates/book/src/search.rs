@@ -3,11 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use ties_model::Note;
+
 use crate::api::{BookError, ErrorKind, Hit};
 use crate::fold::{fold, words};
+use crate::handle::Shown;
 use crate::id::Id;
-use crate::list::{note_view, person_row, searched_text};
-use crate::rows::{self, NoteEntry, PersonEntry, Rows};
+use crate::list::{note_view, person_row_among, searched_text};
+use crate::projection::{note_people, note_time};
+use crate::rows::{self, PersonEntry, Rows};
 
 /// The people and notes in which all words occur, best first, and whether the limit cut some off.
 ///
@@ -18,22 +22,23 @@ pub(crate) fn find(rows: &dyn Rows, asked: &[String], limit: Option<usize>) -> R
     let mut alone = Vec::new();
     for row in rows.scan(b"n")? {
         let (key, value) = row?;
-        let (id, entry) = (rows::id_of(&key)?, rows::decoded::<NoteEntry>(&value)?);
-        let found = query.found_in(&fold(&entry.body));
+        let (id, note) = (rows::id_of(&key)?, rows::decoded::<Note>(&value)?);
+        let found = query.found_in(&fold(&note.body));
         if found == 0 {
             continue;
         }
+        let at = note_time(&note);
         let mut of_nobody = true;
-        for person in &entry.people {
-            if let Some(one) = matches.get_mut(person) {
+        for person in note_people(&note) {
+            if let Some(one) = matches.get_mut(&person) {
                 of_nobody = false;
-                if found | one.found == query.all() && one.note.is_none_or(|best| best < (entry.at, id)) {
-                    one.note = Some((entry.at, id));
+                if found | one.found == query.all() && one.note.is_none_or(|best| best < (at, id)) {
+                    one.note = Some((at, id));
                 }
             }
         }
         if of_nobody && found == query.all() {
-            alone.push((entry.at, id));
+            alone.push((at, id));
         }
     }
     query.hits(rows, matches, alone, limit)
@@ -45,7 +50,7 @@ struct Query(Vec<String>);
 /// What was found of a person.
 struct Match {
     found: u64,
-    /// 0 at the beginning of the name's words, 1 within the name, 2 elsewhere.
+    /// 0 at the beginning of the name's words, 1 within the name, 2 elsewhere; of those with all words alone.
     rank: u8,
     entry: PersonEntry,
     note: Option<(Option<i64>, Id)>,
@@ -53,7 +58,8 @@ struct Match {
 
 impl Query {
     fn of(asked: &[String]) -> Result<Self, BookError> {
-        let folded: Vec<String> = asked.iter().flat_map(|text| text.split_whitespace()).map(fold).collect();
+        let words = asked.iter().flat_map(|text| text.split_whitespace()).map(fold);
+        let folded: Vec<String> = words.filter(|word| !word.is_empty()).collect();
         match folded.len() {
             0 => Err(BookError::new(ErrorKind::Usage, "there is nothing to look for").hint("ties find WORDS")),
             1..=MOST_WORDS => Ok(Self(folded)),
@@ -75,7 +81,7 @@ impl Query {
             let (key, value) = row?;
             let entry: PersonEntry = rows::decoded(&value)?;
             let found = self.found_in(&searched_text(&entry));
-            let rank = self.rank(&entry.name);
+            let rank = if found == self.all() { self.rank(&entry.name) } else { u8::MAX };
             people.insert(rows::id_of(&key)?, Match { found, rank, entry, note: None });
         }
         Ok(people)
@@ -106,29 +112,30 @@ impl Query {
         alone.sort_by_key(|&note| Reverse(note));
         let limit = limit.unwrap_or(usize::MAX);
         let more = people.len() + by_note.len() + alone.len() > limit;
+        let mut shown = Shown::new(rows);
         let mut hits = Vec::new();
         for (id, one) in people.into_iter().chain(by_note).take(limit) {
-            hits.push(self.hit(rows, Some((id, &one.entry)), one.note)?);
+            hits.push(self.hit(&mut shown, Some((id, &one.entry)), one.note)?);
         }
         for note in alone.into_iter().take(limit - hits.len()) {
-            hits.push(self.hit(rows, None, Some(note))?);
+            hits.push(self.hit(&mut shown, None, Some(note))?);
         }
         Ok((hits, more))
     }
 
     fn hit(
         &self,
-        rows: &dyn Rows,
+        shown: &mut Shown<'_>,
         person: Option<(Id, &PersonEntry)>,
         note: Option<(Option<i64>, Id)>,
     ) -> Result<Hit, BookError> {
         let mut hit =
-            Hit { person: person.map(|(id, entry)| person_row(rows, id, entry)).transpose()?, ..Hit::default() };
+            Hit { person: person.map(|(id, entry)| person_row_among(shown, id, entry)).transpose()?, ..Hit::default() };
         if let Some((_, id)) = note
-            && let Some(entry) = rows::note(rows, id)?
+            && let Some(entry) = rows::note(shown.rows, id)?
         {
             hit.excerpt = self.excerpt(&entry.body);
-            hit.note = Some(note_view(rows, id, entry)?);
+            hit.note = Some(note_view(shown.rows, id, entry)?);
         }
         Ok(hit)
     }
@@ -156,6 +163,8 @@ const WORDS_AFTER: usize = 12;
 
 #[cfg(test)]
 mod tests {
+    use ties_model::Reference;
+
     use super::*;
     use crate::projection::{note_rows, person_rows};
 
@@ -169,13 +178,17 @@ mod tests {
             rows.extend(person_rows(Id([n; 16]), &entry));
         }
         for (n, person, at, body) in [
-            (11, 1, 5, "Wants a grant for CRDT work"),
-            (12, 1, 9, "Asked about the Grant\nagain and again"),
-            (13, 9, 1, "grant of somebody deleted"),
+            (11, 1, 5_000, "Wants a grant for CRDT work"),
+            (12, 1, 9_000, "Asked about the Grant\nagain and again"),
+            (13, 9, 1_000, "grant of somebody deleted"),
         ] {
-            let entry =
-                NoteEntry { body: body.into(), people: vec![Id([person; 16])], at: Some(at), ..Default::default() };
-            rows.extend(note_rows(Id([n; 16]), &entry));
+            let note = Note {
+                body: body.into(),
+                refs: [Reference::person(Id([person; 16]))].into(),
+                at: crate::time::rfc3339(at).unwrap(),
+                ..Default::default()
+            };
+            rows.extend(note_rows(Id([n; 16]), &note));
         }
         rows
     }

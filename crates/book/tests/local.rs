@@ -1,5 +1,7 @@
 //! A book on one device, in a folder of its own.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::Path;
 
 use tempfile::TempDir;
