@@ -33,9 +33,8 @@ fn set(space: &Space, id: DocumentId, key: &str, value: &str) {
 }
 
 fn get(space: &Space, id: DocumentId, key: &str) -> Option<String> {
-    let read = space.read(id, |document| {
-        document.get(ROOT, key).unwrap().map(|(value, _)| value.as_str().unwrap().to_owned())
-    });
+    let read = space
+        .read(id, |document| document.get(ROOT, key).unwrap().map(|(value, _)| value.as_str().unwrap().to_owned()));
     read.unwrap().flatten()
 }
 

@@ -1,0 +1,83 @@
+//! What a script can rely on: exit codes, candidates, and that a refusal wrote nothing.
+
+use crate::support::{Running, World, cards};
+
+#[test]
+fn a_name_of_several_people_is_refused_with_candidates_and_nothing_is_written() {
+    let world = World::new();
+    let laptop = world.started("laptop");
+    laptop.run(&["new", "Ada Lovelace", "ada@engine.example"]).ok();
+    laptop.run(&["new", "Byron Lovelace", "byron@engine.example"]).ok();
+    let before = laptop.export();
+    for verb in [&["show"][..], &["note", "--fact"], &["edit", "--print"], &["rm", "--yes"]] {
+        let words = [verb, &["lovelace"], if verb[0] == "note" { &["which one?"] } else { &[] }].concat();
+        laptop.run(&words).code(4).complains("Ada Lovelace").complains("Byron Lovelace");
+    }
+    let told = laptop.run(&["note", "lovelace", "which one?", "--json"]).code(4);
+    let error: serde_json::Value = serde_json::from_str(&told.err).unwrap();
+    assert_eq!(error["error"]["kind"], "ambiguous");
+    assert_eq!(error["error"]["candidates"].as_array().unwrap().len(), 2, "{error}");
+    assert_eq!(laptop.export(), before);
+}
+
+#[test]
+fn nobody_of_that_name_is_a_code_of_its_own() {
+    let world = World::new();
+    let laptop = world.started("laptop");
+    let before = laptop.export();
+    for words in
+        [&["show", "xerxes"][..], &["note", "xerxes", "hi"], &["edit", "xerxes", "--print"], &["rm", "xerxes", "-y"]]
+    {
+        laptop.run(words).code(3).complains("xerxes");
+    }
+    laptop.run(&["import", "no-such-file.vcf"]).code(3).complains("no-such-file.vcf");
+    world.device("fresh").run(&["ls"]).code(3).complains("ties init");
+    assert_eq!(laptop.export(), before);
+}
+
+#[test]
+fn rejected_cards_are_listed_and_the_rest_is_in() {
+    let world = World::new();
+    let laptop = world.started("laptop");
+    let good = cards(&["Corvinius", "Haselgruber", "Uhrwerkstatt", "Zeigerpost", "metronomes"]);
+    let nameless = "BEGIN:VCARD\r\nVERSION:3.0\r\nN:;;;;\r\nEND:VCARD\r\n";
+    let lines = good.lines().count();
+    let file = laptop.file("some.vcf", &format!("{good}{nameless}{}", good.replace("Corvinius", "Philomena")));
+    let ran = laptop.run(&["import", &file]).code(6);
+    let place = format!("some.vcf:{}:", lines + 1);
+    assert!(ran.err.contains(&place), "{place}\n{ran}");
+    assert_eq!(laptop.names(), ["Corvinius Haselgruber", "Philomena Haselgruber"]);
+}
+
+#[test]
+fn commands_at_once_on_one_folder_all_succeed() {
+    let world = World::new();
+    let laptop = world.started("laptop");
+    laptop.run(&["new", "Ada Lovelace"]).ok();
+    let names: Vec<String> = (0..6).map(|number| format!("Guest {number}")).collect();
+    let mut running: Vec<Running> = names.iter().map(|name| laptop.start(&["new", name], "")).collect();
+    running.extend((0..6).map(|number| laptop.start(&["note", "ada", &format!("remark {number}")], "")));
+    running.extend((0..4).map(|_| laptop.start(&["ls", "--json"], "")));
+    running.into_iter().for_each(|one| drop(one.finish().ok()));
+    assert_eq!(laptop.names().len(), 7);
+    let card = laptop.json(&["show", "ada"]);
+    assert_eq!(card["notes"].as_object().unwrap().len(), 6, "{card}");
+}
+
+#[test]
+fn a_command_that_is_killed_leaves_all_of_its_work_or_nothing() {
+    let world = World::new();
+    let laptop = world.started("laptop");
+    let words: Vec<String> = (0..500).map(|number| format!("Person{number:05}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let file = laptop.file("many.vcf", &cards(&words));
+    for pause in [5, 20, 40, 80] {
+        let importing = laptop.start(&["import", &file], "");
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        importing.kill();
+        laptop.run(&["ls"]).ok();
+        laptop.run(&["status"]).ok();
+    }
+    laptop.run(&["import", &file]).ok();
+    assert_eq!(laptop.names().len(), 100);
+}
