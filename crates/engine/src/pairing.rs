@@ -225,11 +225,12 @@ impl Invitation {
     /// once this was called; the guest may come again with another ticket.
     pub async fn accept(mut self, hello: &GuestDevice, role: Role) -> Result<(), PairError> {
         let welcome = self.admit(hello, role)?;
-        let frame = self.host.welcome(welcome, self.space.inner.environment().randomness());
+        let device = device_keys(&self.space.inner.store.read().map_err(Fault::from)?)?.ok_or(Fault::NoKey)?;
+        let frame = self.host.welcome(welcome, &device, self.space.inner.environment().randomness());
         self.room.say(frame).await;
         loop {
             if let HostStep::Enlist(pseudonym) = self.next().await? {
-                self.enlist(hello, role, pseudonym)?;
+                self.enlist(role, pseudonym)?;
                 break;
             }
         }
@@ -291,16 +292,9 @@ impl Invitation {
         Ok(Welcome { certificate: device.certificate(), space: place.space, genesis: place.genesis, shares, roads })
     }
 
-    fn enlist(&self, guest: &GuestDevice, role: Role, pseudonym: KnownPseudonym) -> Result<(), PairError> {
+    fn enlist(&self, role: Role, pseudonym: KnownPseudonym) -> Result<(), PairError> {
         let inner = &self.space.inner;
         let mut transaction = inner.store.write().map_err(Fault::from)?;
-        let roster = Roster::load(&transaction)?;
-        let member = roster.members.as_ref().and_then(|members| members.get(&guest.id));
-        let certificate = &member.ok_or(PairingError::OutOfTurn)?.certificate;
-        let signature = pseudonym.signature.as_slice().try_into().map_err(|_| PairingError::Keys)?;
-        certificate
-            .verify_pseudonym(&roster.space.space, &self.road.relay, &pseudonym.pseudonym, signature)
-            .map_err(|_| PairingError::Keys)?;
         let key = inner.pseudonym(&self.road.relay)?;
         let grants = [(pseudonym.pseudonym, flags(role))];
         inner.enlist(&mut transaction, &self.road, &key, &grants, vec![pseudonym])?;

@@ -60,6 +60,12 @@ impl DeviceKeys {
         sign(&self.signing, "ties1/pseudonym", &[&space.0, &relay.0, &pseudonym.0])
     }
 
+    /// Vouches for everything that a new device is told when it is admitted: `welcome` are the exact bytes.
+    #[must_use]
+    pub fn sign_welcome(&self, guest: &DeviceId, welcome: &[u8]) -> [u8; 64] {
+        sign(&self.signing, "ties1/welcome", &[&guest.0, welcome])
+    }
+
     /// The key that this device is known by at a relay, for one space.
     #[must_use]
     pub fn pseudonym(&self, space: &SpaceId, relay: &RelayKey) -> PseudonymKey {
@@ -142,6 +148,14 @@ impl DeviceCert {
     /// When the signature is not this device's.
     pub fn verify_log(&self, space: &SpaceId, log: &LogId, signature: &[u8; 64]) -> Result<(), KeyError> {
         verify(&self.signing(), "ties1/open-log", &[&space.0, &log.0], signature)
+    }
+
+    /// Checks that the device vouches for what a new device was told.
+    ///
+    /// # Errors
+    /// When the signature is not this device's.
+    pub fn verify_welcome(&self, guest: &DeviceId, welcome: &[u8], signature: &[u8; 64]) -> Result<(), KeyError> {
+        verify(&self.signing(), "ties1/welcome", &[&guest.0, welcome], signature)
     }
 
     /// Checks that the device claims a pseudonym at a relay.

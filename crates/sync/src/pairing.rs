@@ -54,7 +54,9 @@ pub enum PairingError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Word {
     Hello(Hello),
-    Welcome(Box<Welcome>),
+    /// What is said, and the host's signature over it and the guest's id: the ticket's holder alone cannot speak for
+    /// the host.
+    Welcome(Box<Welcome>, ByteBuf),
     Declined,
     Ready(KnownPseudonym),
     Done,
@@ -84,6 +86,9 @@ pub struct Welcome {
     /// Where to meet from now on. The guest learns access statements that are left out here from its first session.
     pub roads: Vec<RelayRoad>,
 }
+
+/// What stands around a welcome in its message: which word it is, the signature with its length, the seal.
+const WELCOME_OVERHEAD: usize = 1 + 1 + 64 + SEAL_OVERHEAD;
 
 /// The longest name of a device.
 pub const MAX_NAME: usize = 200;
@@ -179,15 +184,17 @@ impl Host {
         self.guest.as_ref()
     }
 
-    /// Answers a guest that its owner accepts. Access statements are left out of the roads when the message would be
+    /// Answers a guest that its owner accepts, in the name of this device. Access statements are left out of the roads when the message would be
     /// longer than a rendezvous passes on.
-    pub fn welcome(&mut self, mut welcome: Welcome, rng: &mut impl CryptoRng) -> Vec<u8> {
-        if encode(&welcome).len() + 1 + SEAL_OVERHEAD > MAX_PASS {
+    pub fn welcome(&mut self, mut welcome: Welcome, device: &DeviceKeys, rng: &mut impl CryptoRng) -> Vec<u8> {
+        if encode(&welcome).len() + WELCOME_OVERHEAD > MAX_PASS {
             welcome.roads.iter_mut().for_each(|road| road.statements.clear());
         }
         let relays = welcome.roads.iter().map(|road| road.relay).collect();
         let space = welcome.space;
-        let frame = self.say(&Word::Welcome(Box::new(welcome)), rng);
+        let guest = self.guest.as_ref().map_or(DeviceId([0; 32]), |hello| hello.certificate.id());
+        let signature = device.sign_welcome(&guest, &encode(&welcome));
+        let frame = self.say(&Word::Welcome(Box::new(welcome), ByteBuf::from(signature)), rng);
         self.answer = Some(Answer::Welcome { frame: frame.clone(), space, relays });
         frame
     }
@@ -298,8 +305,8 @@ impl<'d> Guest<'d> {
     /// As for [`Host::handle`].
     pub fn handle(&mut self, frame: &[u8]) -> Result<GuestStep, PairingError> {
         match self.channel.open(&self.channel.to_guest, frame)? {
-            Word::Welcome(welcome) => {
-                let accepted = self.accept(*welcome)?;
+            Word::Welcome(welcome, signature) => {
+                let accepted = self.accept(*welcome, &signature)?;
                 self.welcomed = true;
                 Ok(GuestStep::Welcome(Box::new(accepted)))
             }
@@ -314,11 +321,16 @@ impl<'d> Guest<'d> {
         self.channel.seal(&self.channel.to_host, &Word::Ready(pseudonym), rng)
     }
 
-    fn accept(&self, welcome: Welcome) -> Result<Accepted, PairingError> {
+    fn accept(&self, welcome: Welcome, signature: &[u8]) -> Result<Accepted, PairingError> {
         if welcome.certificate.id() != self.host {
             return Err(PairingError::WrongHost);
         }
         let recipient = self.device.id();
+        let signature = signature.try_into().map_err(|_| PairingError::WrongHost)?;
+        welcome
+            .certificate
+            .verify_welcome(&recipient, &encode(&welcome), signature)
+            .map_err(|_| PairingError::WrongHost)?;
         let mut keys = Vec::with_capacity(welcome.shares.len());
         for share in &welcome.shares {
             if share.wrap.recipient != recipient {

@@ -81,7 +81,7 @@ fn paired<'d>(host_keys: &DeviceKeys, guest_keys: &'d DeviceKeys) -> (Host, Gues
     let (mut guest, hello) = Guest::greet(&ticket, guest_keys, "thinkpad", &mut rng(10));
     let HostStep::Ask(asked) = host.handle(&hello).unwrap() else { panic!("the owner is asked") };
     assert_eq!((asked.certificate.id(), asked.name.as_str()), (guest_keys.id(), "thinkpad"));
-    let said = host.welcome(welcome(host_keys, guest_keys), &mut rng(11));
+    let said = host.welcome(welcome(host_keys, guest_keys), host_keys, &mut rng(11));
     let accepted = welcomed(guest.handle(&said).unwrap());
     assert_eq!(accepted.welcome, welcome(host_keys, guest_keys));
     for (number, (epoch, generation, key)) in accepted.keys.iter().enumerate() {
@@ -171,10 +171,12 @@ fn another_device_than_the_ticket_names_is_refused() {
     // Somebody who saw the ticket answers first.
     let mut other = Host::new(&ticket);
     other.handle(&hello).unwrap();
-    let said = other.welcome(welcome(&impostor, &guest_keys), &mut rng(11));
+    let said = other.welcome(welcome(&impostor, &guest_keys), &impostor, &mut rng(11));
     assert_eq!(refused(guest.handle(&said)), PairingError::WrongHost);
-    let said = other
-        .welcome(Welcome { certificate: host_keys.certificate(), ..welcome(&impostor, &guest_keys) }, &mut rng(11));
+    let copied = Welcome { certificate: host_keys.certificate(), ..welcome(&impostor, &guest_keys) };
+    let said = other.welcome(copied.clone(), &impostor, &mut rng(11));
+    assert_eq!(refused(guest.handle(&said)), PairingError::WrongHost, "the host's certificate is no signature of its");
+    let said = other.welcome(copied, &host_keys, &mut rng(11));
     assert_eq!(refused(guest.handle(&said)), PairingError::Keys, "the wraps are bound to their author");
 }
 
@@ -201,7 +203,7 @@ fn keys_that_do_not_open_or_do_not_match_are_refused() {
         let mut host = Host::new(&ticket);
         let (mut guest, hello) = Guest::greet(&ticket, &guest_keys, "thinkpad", &mut rng(10));
         host.handle(&hello).unwrap();
-        let said = host.welcome(altered, &mut rng(11));
+        let said = host.welcome(altered, &host_keys, &mut rng(11));
         assert_eq!(refused(guest.handle(&said)), PairingError::Keys);
     }
 }
@@ -234,7 +236,7 @@ fn a_guest_may_repeat_itself_at_every_step() {
     let (_, afresh) = Guest::greet(&ticket, &guest_keys, "thinkpad", &mut rng(20));
     assert_eq!(host.handle(&afresh).unwrap(), HostStep::Wait);
 
-    let said = host.welcome(welcome(&host_keys, &guest_keys), &mut rng(11));
+    let said = host.welcome(welcome(&host_keys, &guest_keys), &host_keys, &mut rng(11));
     for frame in [&hello, &afresh] {
         assert_eq!(host.handle(frame).unwrap(), HostStep::Repeat(said.clone()));
     }
@@ -279,7 +281,7 @@ fn a_pseudonym_that_the_guest_did_not_sign_is_refused() {
     let mut host = Host::new(&ticket);
     let (guest, hello) = Guest::greet(&ticket, &guest_keys, "thinkpad", &mut rng(10));
     host.handle(&hello).unwrap();
-    host.welcome(welcome(&host_keys, &guest_keys), &mut rng(11));
+    host.welcome(welcome(&host_keys, &guest_keys), &host_keys, &mut rng(11));
     let good = pseudonym_at(&guest_keys, relay(70));
     let elsewhere = guest_keys.sign_pseudonym(&SpaceId([9; 32]), &relay(70), &good.pseudonym);
     let strange = device(3).pseudonym(&SPACE, &relay(70)).id();
@@ -326,7 +328,7 @@ fn a_welcome_that_is_too_long_leaves_statements_to_the_first_session() {
     host.handle(&hello).unwrap();
     let mut long = welcome(&host_keys, &guest_keys);
     long.roads[0].statements = vec![ByteBuf::from([8; 300]); 200];
-    let said = host.welcome(long.clone(), &mut rng(11));
+    let said = host.welcome(long.clone(), &host_keys, &mut rng(11));
     assert!(said.len() <= MAX_PASS);
     long.roads.iter_mut().for_each(|road| road.statements.clear());
     assert_eq!(welcomed(guest.handle(&said).unwrap()).welcome, long);

@@ -166,7 +166,7 @@ fn a_pairing_says_what_it_always_did() {
     };
     let said =
         Welcome { certificate: host_keys.certificate(), space, genesis: EntryName(id(15)), shares, roads: vec![road] };
-    let welcome = host.welcome(said, &mut rng);
+    let welcome = host.welcome(said, &host_keys, &mut rng);
     assert!(matches!(guest.handle(&welcome).unwrap(), GuestStep::Welcome(_)));
     let pseudonym = guest_keys.pseudonym(&space, &relay).id();
     let signature = ByteBuf::from(guest_keys.sign_pseudonym(&space, &relay, &pseudonym));
