@@ -128,6 +128,11 @@ impl Conversation {
         self.acknowledged.iter().map(|(log, tip)| TipRecord { log: *log, tip: *tip })
     }
 
+    /// The logs of which the other side takes nothing more.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = LogId> + '_ {
+        self.session.refused()
+    }
+
     fn turn(&mut self, outputs: Vec<Output>) -> Turn {
         let mut turn = Turn::default();
         for output in outputs {

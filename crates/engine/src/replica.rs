@@ -17,6 +17,8 @@ pub(crate) struct DeviceReplica<'s> {
     access: Access,
     mailbox: MailboxId,
     relay: RelayKey,
+    /// The last log found to be opened; entries come log by log.
+    trusted: Option<LogId>,
     /// Entries that were new, in order of arrival.
     pub(crate) fresh: Vec<Entry>,
 }
@@ -28,7 +30,7 @@ enum Access {
 
 impl<'s> DeviceReplica<'s> {
     pub(crate) fn new(store: &'s Store, mailbox: MailboxId, relay: RelayKey) -> Result<Self, Fault> {
-        Ok(Self { store, access: Access::Reading(store.read()?), mailbox, relay, fresh: Vec::new() })
+        Ok(Self { store, access: Access::Reading(store.read()?), mailbox, relay, trusted: None, fresh: Vec::new() })
     }
 
     /// The transaction, if anything was written.
@@ -58,6 +60,15 @@ impl<'s> DeviceReplica<'s> {
 
     fn log(&self) -> StoredLog<'_> {
         StoredLog::reading(self.read(), SPACE_NUMBER)
+    }
+
+    fn is_opened(&self, log: &LogId) -> Result<bool, Fault> {
+        if !self.log().tips(log)?.is_empty() {
+            return Ok(true);
+        }
+        let Some(opening) = self.read().get(OPENINGS, &mailbox_key(&self.mailbox, &log.0))? else { return Ok(false) };
+        let opening = LogOpening::verify(&opening, &self.mailbox).map_err(|_| Fault::Damaged("a log opening"))?;
+        Ok(self.list()?.is_some_and(|list| list.flags(&opening.pseudonym()) != 0))
     }
 
     fn list(&self) -> Result<Option<AccessList>, Fault> {
@@ -115,7 +126,16 @@ impl Log for DeviceReplica<'_> {
 }
 
 impl Replica for DeviceReplica<'_> {
+    /// A log must have been opened under a pseudonym that was ever on the mailbox's list, or the relay could fill this
+    /// device's disk with logs of its own.
     fn take(&mut self, entry: &Entry) -> Result<Taken, StoreError> {
+        let log = entry.log();
+        if self.trusted != Some(log) {
+            if !self.is_opened(&log).map_err(store_error)? {
+                return Ok(Taken::Refused(Refusal::NotOpened));
+            }
+            self.trusted = Some(log);
+        }
         Ok(Taken::Log(self.append(entry)?))
     }
 

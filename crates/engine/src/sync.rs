@@ -325,7 +325,9 @@ impl Meeting<'_> {
     fn write_note(&mut self, conversation: &Conversation) -> Result<(), Fault> {
         self.noted = Instant::now();
         let acknowledged: Vec<TipRecord> = if conversation.is_settled() {
-            self.space.inner.store.read()?.log(SPACE_NUMBER).vector()?.records().collect()
+            let refused: Vec<LogId> = conversation.refused().collect();
+            let vector = self.space.inner.store.read()?.log(SPACE_NUMBER).vector()?;
+            vector.records().filter(|record| !refused.contains(&record.log)).collect()
         } else {
             conversation.acknowledged().collect()
         };
