@@ -1,17 +1,19 @@
 //! Other programs read what this one writes, and this one reads what they write.
 //!
-//! They come from PyPI into `target/interop`. A machine without Python or without the registry skips them, loudly.
+//! They come from PyPI into the target folder. A machine without Python or without the registry skips them, loudly.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{cargo, output, root, step};
 
-const PACKAGES: [&str; 2] = ["vobject==0.9.9", "cryptography"];
+const PACKAGES: [&str; 2] = ["vobject==0.9.9", "khard==0.22.0"];
 
 pub(crate) fn run() -> Result<(), String> {
-    let folder = root().join("target/interop");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |given| root().join(given));
+    let folder = target.join("interop");
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     let python = match python(&folder) {
         Ok(python) => python,
@@ -20,11 +22,12 @@ pub(crate) fn run() -> Result<(), String> {
             return Ok(());
         }
     };
-    step("ties", cargo(["build", "--quiet", "--package", "ties-cli"]))?;
-    let ties = root().join("target/debug/ties");
+    step("ties", cargo(["build", "--quiet", "--package", "ties-cli", "--bin", "ties"]))?;
+    step("invented people", cargo(["build", "--quiet", "--package", "ties-book", "--example", "sample"]))?;
     let mut script = Command::new(python);
-    script.arg(root().join("tests/interop/vcards.py")).arg(ties);
-    step("vCards through vobject", script)
+    script.arg(root().join("tests/interop/vcards.py"));
+    script.args([target.join("debug/ties"), target.join("debug/examples/sample")]);
+    step("vCards, with vobject and khard", script)
 }
 
 /// A Python of its own with the packages, made once.
