@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use ties_net::{Backoff, RelayAddress};
-use ties_sealed_log::{Add, DeviceId, DeviceKeys, KnownPseudonym, Payload, PseudonymKey, RelayRoad, Role, Secret};
+use ties_sealed_log::{
+    Add, DeviceId, DeviceKeys, KnownPseudonym, Payload, PseudonymKey, RelayKey, RelayRoad, Role, Secret, SpaceId,
+};
 use ties_store::{Sharing, Store, Table};
 use ties_sync::{
     Accepted, Guest, GuestStep, Hello, Host, HostStep, Message, PairingError, Ticket, TicketError, Welcome, share_keys,
@@ -164,8 +166,55 @@ impl Space {
         Ok(device_keys(&snapshot)?.ok_or(Fault::NoKey)?.id().fingerprint())
     }
 
+    /// Writes a guest down as a member, and wraps the keys for it.
+    pub(crate) fn admit(&self, road: &Road, guest: &Hello, role: Role) -> Result<Welcome, PairError> {
+        let inner = &self.inner;
+        let mut transaction = inner.store.write().map_err(Fault::from)?;
+        let place: SpaceRecord = record(&transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+        let device = device_keys(&transaction)?.ok_or(Fault::NoKey)?;
+        let keys = keyring(&transaction)?;
+        let add = Add {
+            parents: heads(&transaction)?,
+            certificate: guest.certificate.clone(),
+            role,
+            name: guest.name.clone(),
+        };
+        let added = append(&mut transaction, &mut inner.environment(), &Payload::Add(add))?;
+        let keys = keys.iter().map(|(id, generation, key)| (id, *generation, key));
+        let parents = [added.name()];
+        let mut environment = inner.environment();
+        let shares = share_keys(&place.space, &device, &guest.certificate, &parents, keys, environment.randomness())?;
+        drop(environment);
+        let mut entries = vec![added];
+        for share in &shares {
+            entries.push(append(&mut transaction, &mut inner.environment(), &Payload::Share(share.clone()))?);
+        }
+        absorb(&mut transaction, &*inner.projection, entries)?;
+        let roads = vec![RelayRoad {
+            address: road.address.clone(),
+            relay: road.relay,
+            mailbox: road.mailbox,
+            statements: statements(&transaction, &road.mailbox)?.into_iter().map(Into::into).collect(),
+        }];
+        transaction.commit().map_err(Fault::from)?;
+        inner.committed();
+        Ok(Welcome { certificate: device.certificate(), space: place.space, genesis: place.genesis, shares, roads })
+    }
+
+    /// Puts a guest's pseudonym on the mailbox's list.
+    pub(crate) fn enlist(&self, road: &Road, role: Role, pseudonym: KnownPseudonym) -> Result<(), PairError> {
+        let inner = &self.inner;
+        let mut transaction = inner.store.write().map_err(Fault::from)?;
+        let key = inner.pseudonym(&road.relay)?;
+        let grants = [(pseudonym.pseudonym, flags(role))];
+        inner.enlist(&mut transaction, road, &key, &grants, vec![pseudonym])?;
+        transaction.commit().map_err(Fault::from)?;
+        inner.committed();
+        Ok(())
+    }
+
     /// Writes down everything a welcome says, and opens this device's log.
-    fn move_in(&self, device: &DeviceKeys, name: &str, accepted: &Accepted) -> Result<(), Fault> {
+    pub(crate) fn move_in(&self, device: &DeviceKeys, name: &str, accepted: &Accepted) -> Result<(), Fault> {
         let welcome = &accepted.welcome;
         let mut transaction = self.inner.store.write()?;
         let place = SpaceRecord { space: welcome.space, genesis: welcome.genesis };
@@ -224,13 +273,14 @@ impl Invitation {
     /// When the guest does not answer before the ticket expires, or the relay fails. The admission itself is durable
     /// once this was called; the guest may come again with another ticket.
     pub async fn accept(mut self, hello: &GuestDevice, role: Role) -> Result<(), PairError> {
-        let welcome = self.admit(hello, role)?;
+        let asked = self.host.guest().filter(|asked| asked.certificate.id() == hello.id);
+        let welcome = self.space.admit(&self.road, asked.ok_or(PairingError::OutOfTurn)?, role)?;
         let device = device_keys(&self.space.inner.store.read().map_err(Fault::from)?)?.ok_or(Fault::NoKey)?;
         let frame = self.host.welcome(welcome, &device, self.space.inner.environment().randomness());
         self.room.say(frame).await;
         loop {
             if let HostStep::Enlist(pseudonym) = self.next().await? {
-                self.enlist(role, pseudonym)?;
+                self.space.enlist(&self.road, role, pseudonym)?;
                 break;
             }
         }
@@ -255,53 +305,13 @@ impl Invitation {
             }
         }
     }
+}
 
-    fn admit(&mut self, guest: &GuestDevice, role: Role) -> Result<Welcome, PairError> {
-        let inner = &self.space.inner;
-        let hello = self.host.guest().filter(|hello| hello.certificate.id() == guest.id).cloned();
-        let hello = hello.ok_or(PairingError::OutOfTurn)?;
-        let mut transaction = inner.store.write().map_err(Fault::from)?;
-        let place: SpaceRecord = record(&transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
-        let device = device_keys(&transaction)?.ok_or(Fault::NoKey)?;
-        let keys = keyring(&transaction)?;
-        let add = Add {
-            parents: heads(&transaction)?,
-            certificate: hello.certificate.clone(),
-            role,
-            name: hello.name.clone(),
-        };
-        let added = append(&mut transaction, &mut inner.environment(), &Payload::Add(add))?;
-        let keys = keys.iter().map(|(id, generation, key)| (id, *generation, key));
-        let parents = [added.name()];
-        let mut environment = inner.environment();
-        let shares = share_keys(&place.space, &device, &hello.certificate, &parents, keys, environment.randomness())?;
-        drop(environment);
-        let mut entries = vec![added];
-        for share in &shares {
-            entries.push(append(&mut transaction, &mut inner.environment(), &Payload::Share(share.clone()))?);
-        }
-        absorb(&mut transaction, &*inner.projection, entries)?;
-        let roads = vec![RelayRoad {
-            address: self.road.address.clone(),
-            relay: self.road.relay,
-            mailbox: self.road.mailbox,
-            statements: statements(&transaction, &self.road.mailbox)?.into_iter().map(Into::into).collect(),
-        }];
-        transaction.commit().map_err(Fault::from)?;
-        inner.committed();
-        Ok(Welcome { certificate: device.certificate(), space: place.space, genesis: place.genesis, shares, roads })
-    }
-
-    fn enlist(&self, role: Role, pseudonym: KnownPseudonym) -> Result<(), PairError> {
-        let inner = &self.space.inner;
-        let mut transaction = inner.store.write().map_err(Fault::from)?;
-        let key = inner.pseudonym(&self.road.relay)?;
-        let grants = [(pseudonym.pseudonym, flags(role))];
-        inner.enlist(&mut transaction, &self.road, &key, &grants, vec![pseudonym])?;
-        transaction.commit().map_err(Fault::from)?;
-        inner.committed();
-        Ok(())
-    }
+/// A device's pseudonym at a relay, signed for the members.
+pub(crate) fn introduce(device: &DeviceKeys, space: &SpaceId, relay: &RelayKey) -> KnownPseudonym {
+    let pseudonym = device.pseudonym(space, relay).id();
+    let signature = device.sign_pseudonym(space, relay, &pseudonym).to_vec().into();
+    KnownPseudonym { device: device.id(), relay: *relay, pseudonym, signature }
 }
 
 /// How often a guest says its last word again while nobody answers.
@@ -335,11 +345,7 @@ impl Caller<'_> {
             };
             match guest.handle(&frame) {
                 Ok(GuestStep::Welcome(welcome)) => {
-                    let space = welcome.welcome.space;
-                    let key = device.pseudonym(&space, &address.key());
-                    let signature = device.sign_pseudonym(&space, &address.key(), &key.id()).to_vec().into();
-                    let known =
-                        KnownPseudonym { device: device.id(), relay: address.key(), pseudonym: key.id(), signature };
+                    let known = introduce(device, &welcome.welcome.space, &address.key());
                     last = guest.ready(known, environment.randomness());
                     room.say(last.clone()).await;
                     accepted = Some(*welcome);

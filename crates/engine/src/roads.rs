@@ -79,11 +79,11 @@ impl Space {
         let store = link.greeted.store;
         link.close().await;
         let road = Road { address: address.to_string(), relay: address.key(), mailbox };
-        self.inner.adopt(&road, &statements, &key, store)?;
+        self.inner.adopt(&road, &statements, &key, Some(store))?;
         Ok(road)
     }
 
-    fn first_statement(&self, key: &PseudonymKey, relay: &RelayKey) -> Result<Vec<u8>, RoadError> {
+    pub(crate) fn first_statement(&self, key: &PseudonymKey, relay: &RelayKey) -> Result<Vec<u8>, RoadError> {
         let snapshot = self.inner.store.read().map_err(Fault::from)?;
         let roster = Roster::load(&snapshot)?;
         let device = device_keys(&snapshot)?.ok_or(Fault::NoKey)?;
@@ -161,7 +161,13 @@ impl Inner {
     }
 
     /// Writes down a road, and tells the other devices.
-    fn adopt(&self, road: &Road, statements: &[Vec<u8>], key: &PseudonymKey, store: [u8; 16]) -> Result<(), Fault> {
+    pub(crate) fn adopt(
+        &self,
+        road: &Road,
+        statements: &[Vec<u8>],
+        key: &PseudonymKey,
+        store: Option<[u8; 16]>,
+    ) -> Result<(), Fault> {
         let mut transaction = self.store.write()?;
         for statement in statements {
             keep_statement(&mut transaction, &road.mailbox, statement)?;
@@ -177,7 +183,7 @@ impl Inner {
             let mine = own_pseudonym(&transaction, &road.relay, &key.id())?;
             self.write_roads(&mut transaction, Roads { relays, pseudonyms: vec![mine], ..Roads::default() })?;
         }
-        let contact = ContactRecord { store: Some(store), ..ContactRecord::default() };
+        let contact = ContactRecord { store, ..ContactRecord::default() };
         put_record(&mut transaction, CONTACTS, &road.mailbox.0, &contact)?;
         transaction.commit()?;
         self.committed();

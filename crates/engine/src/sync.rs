@@ -166,6 +166,21 @@ impl Space {
         Ok(record(&self.inner.store.read()?, CONTACTS, &road.mailbox.0, "a contact")?.unwrap_or_default())
     }
 
+    /// Writes down when a relay was met, and what it has.
+    pub(crate) fn note_meeting(&self, road: &Road, store: [u8; 16], conversation: &Conversation) -> Result<(), Fault> {
+        let acknowledged: Vec<TipRecord> = if conversation.is_settled() {
+            let refused: Vec<LogId> = conversation.refused().collect();
+            let vector = self.inner.store.read()?.log(SPACE_NUMBER).vector()?;
+            vector.records().filter(|record| !refused.contains(&record.log)).collect()
+        } else {
+            conversation.acknowledged().collect()
+        };
+        let now = self.now();
+        self.note(road, |contact| {
+            *contact = ContactRecord { last_contact: now, store: Some(store), acknowledged, error: None };
+        })
+    }
+
     fn note(&self, road: &Road, change: impl FnOnce(&mut ContactRecord)) -> Result<(), Fault> {
         let mut transaction = self.inner.store.write()?;
         let mut contact: ContactRecord =
@@ -324,17 +339,7 @@ impl Meeting<'_> {
     /// Writes down when the relay was met and what it has.
     fn write_note(&mut self, conversation: &Conversation) -> Result<(), Fault> {
         self.noted = Instant::now();
-        let acknowledged: Vec<TipRecord> = if conversation.is_settled() {
-            let refused: Vec<LogId> = conversation.refused().collect();
-            let vector = self.space.inner.store.read()?.log(SPACE_NUMBER).vector()?;
-            vector.records().filter(|record| !refused.contains(&record.log)).collect()
-        } else {
-            conversation.acknowledged().collect()
-        };
-        let (now, store) = (self.space.now(), self.link.greeted.store);
-        self.space.note(self.road, |contact| {
-            *contact = ContactRecord { last_contact: now, store: Some(store), acknowledged, error: None };
-        })
+        self.space.note_meeting(self.road, self.link.greeted.store, conversation)
     }
 }
 
