@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 fn test() -> Result<(), String> {
     step("formatting", cargo(["fmt", "--all", "--check"]))?;
     step("lints", cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
-    let mut documentation = cargo(["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
+    let mut documentation = cargo(["doc", "--workspace", "--no-deps", "--quiet"]);
     documentation.env("RUSTDOCFLAGS", "--deny warnings");
     step("documentation", documentation)?;
     the_relay_knows_no_content()?;
