@@ -1,5 +1,7 @@
 //! Taking in entries: opening, judging, parking, applying.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ties_sealed_log::{
     Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, OpenError, OpenLog, Payload, Roads,
     Sealed, Tip, WrapContext, actor,
@@ -29,20 +31,22 @@ pub(crate) fn absorb(
     projection: &dyn Projection,
     entries: Vec<Entry>,
 ) -> Result<Absorbed, Fault> {
-    let mut batch = Batch {
-        keys: keyring(transaction)?,
-        roster: Roster::load(transaction)?,
-        documents: Documents::default(),
-        done: Absorbed::default(),
-        transaction,
-    };
-    let mut progress = false;
+    let mut batch = Batch::begin(transaction, projection)?;
+    batch.unjudged = entries.iter().map(place_of).collect();
     for entry in &entries {
-        progress |= batch.take(entry)?;
+        batch.take(entry)?;
     }
-    while progress {
-        progress = batch.retry()?;
+    if batch.done != Absorbed::default() {
+        batch.retry()?;
     }
+    batch.documents.flush(batch.transaction, projection)?;
+    Ok(batch.done)
+}
+
+/// Judges everything that waits, whatever it waits for.
+pub(crate) fn absorb_waiting(transaction: &mut Transaction, projection: &dyn Projection) -> Result<Absorbed, Fault> {
+    let mut batch = Batch::begin(transaction, projection)?;
+    batch.retry()?;
     batch.documents.flush(batch.transaction, projection)?;
     Ok(batch.done)
 }
@@ -51,33 +55,97 @@ enum Verdict {
     Apply(Payload),
     /// A kind that is not known here: kept, forwarded, counted, and no obstacle to what follows.
     Unknown,
-    Wait(Waiting),
+    Wait(Wait),
     Bad(String),
+}
+
+/// What an entry waits for.
+enum Wait {
+    /// The one at this place, which is not here or waits itself.
+    Entry(Place),
+    /// A key.
+    Key,
+    /// The admission of its author.
+    Member,
+}
+
+/// Where an entry stands: its key in [`Table::PARKED`].
+type Place = [u8; 72];
+
+fn place_of(entry: &Entry) -> Place {
+    place_key(&entry.log(), Tip { seq: entry.seq(), name: entry.name() })
 }
 
 struct Batch<'t> {
     transaction: &'t mut Transaction,
+    projection: &'t dyn Projection,
     keys: Keyring,
     roster: Roster,
     documents: Documents,
     done: Absorbed,
+    /// Entries that are in the log already and whose turn has yet to come: nothing that builds on them may come first.
+    unjudged: BTreeSet<Place>,
+    /// Who waits for the entry at a place, and so need not be asked before that one was judged.
+    waiting: BTreeMap<Place, Vec<Place>>,
+    asleep: BTreeSet<Place>,
+    /// Whether a key or a member came, for which any entry may have waited.
+    news: bool,
 }
 
-impl Batch<'_> {
-    /// Judges one entry; `true` if that may release others.
-    fn take(&mut self, entry: &Entry) -> Result<bool, Fault> {
-        let key = place_key(&entry.log(), Tip { seq: entry.seq(), name: entry.name() });
+/// Documents are written back and forgotten when more than this are open.
+const MAX_OPEN: usize = 2000;
+
+impl<'t> Batch<'t> {
+    fn begin(transaction: &'t mut Transaction, projection: &'t dyn Projection) -> Result<Self, Fault> {
+        Ok(Self {
+            keys: keyring(transaction)?,
+            roster: Roster::load(transaction)?,
+            documents: Documents::default(),
+            done: Absorbed::default(),
+            unjudged: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            asleep: BTreeSet::new(),
+            news: false,
+            transaction,
+            projection,
+        })
+    }
+
+    /// Judges an entry, and those that waited for it alone.
+    fn take(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let mut released = self.settle(entry)?;
+        while let Some(place) = released.pop() {
+            let entry = self.load(&place)?;
+            released.extend(self.settle(&entry)?);
+        }
+        Ok(())
+    }
+
+    /// Judges one entry; gives those that waited for it.
+    fn settle(&mut self, entry: &Entry) -> Result<Vec<Place>, Fault> {
+        let place = place_of(entry);
+        self.unjudged.remove(&place);
+        self.asleep.remove(&place);
         let verdict = match self.judge(entry)? {
             Verdict::Apply(payload) => self.apply(entry, payload)?,
             other => other,
         };
         match verdict {
-            Verdict::Wait(reason) => {
-                put_record(self.transaction, Table::PARKED, &key, &reason)?;
-                return Ok(false);
+            Verdict::Wait(wait) => {
+                let reason = match wait {
+                    Wait::Entry(on) => {
+                        self.waiting.entry(on).or_default().push(place);
+                        self.asleep.insert(place);
+                        Waiting::Entry
+                    }
+                    Wait::Key => Waiting::Key,
+                    Wait::Member => Waiting::Member,
+                };
+                put_record(self.transaction, Table::PARKED, &place, &reason)?;
+                return Ok(Vec::new());
             }
             Verdict::Bad(reason) => {
-                self.transaction.put(BAD, &key, reason.as_bytes())?;
+                self.transaction.put(BAD, &place, reason.as_bytes())?;
                 self.done.bad += 1;
             }
             Verdict::Apply(_) | Verdict::Unknown => {
@@ -85,41 +153,57 @@ impl Batch<'_> {
                 self.done.applied += 1;
             }
         }
-        self.transaction.remove(Table::PARKED, &key)?;
-        Ok(true)
+        self.transaction.remove(Table::PARKED, &place)?;
+        if self.documents.len() > MAX_OPEN {
+            self.documents.flush(self.transaction, self.projection)?;
+            self.documents = Documents::default();
+        }
+        Ok(self.waiting.remove(&place).unwrap_or_default())
     }
 
-    /// Tries again what waits; `true` if something was released.
-    fn retry(&mut self) -> Result<bool, Fault> {
-        let mut progress = false;
-        for (key, _) in self.transaction.pairs(Table::PARKED, &[])? {
-            let (log, tip) = parse_place(&key)?;
-            let found = self.transaction.log(SPACE_NUMBER).after(&log, tip.seq - 1, 0)?;
-            let entry = found.into_iter().find(|entry| entry.name() == tip.name);
-            progress |= self.take(&entry.ok_or(Fault::Damaged("a parked entry"))?)?;
+    /// Tries again what has waited since earlier batches, and after news whatever waits for a key or a member.
+    fn retry(&mut self) -> Result<(), Fault> {
+        loop {
+            self.news = false;
+            for (key, _) in self.transaction.pairs(Table::PARKED, &[])? {
+                let place = key.try_into().map_err(|_| Fault::Damaged("a place"))?;
+                // What was judged or put to sleep meanwhile is not asked again.
+                if !self.asleep.contains(&place) && self.waits(&place)? {
+                    let entry = self.load(&place)?;
+                    self.take(&entry)?;
+                }
+            }
+            if !self.news {
+                return Ok(());
+            }
         }
-        Ok(progress)
+    }
+
+    fn load(&mut self, place: &Place) -> Result<Entry, Fault> {
+        let (log, tip) = parse_place(place)?;
+        let found = self.transaction.log(SPACE_NUMBER).after(&log, tip.seq - 1, 0)?;
+        found.into_iter().find(|entry| entry.name() == tip.name).ok_or(Fault::Damaged("a waiting entry"))
     }
 
     fn judge(&mut self, entry: &Entry) -> Result<Verdict, Fault> {
         if entry.is_recovery_envelope() {
             return Ok(Verdict::Unknown);
         }
-        let log = entry.log();
-        if entry.seq() > 1 && self.waits(&log, Tip { seq: entry.seq() - 1, name: entry.prev() })? {
-            return Ok(Verdict::Wait(Waiting::Entry));
+        let before = place_key(&entry.log(), Tip { seq: entry.seq() - 1, name: entry.prev() });
+        if entry.seq() > 1 && self.waits(&before)? {
+            return Ok(Verdict::Wait(Wait::Entry(before)));
         }
         let keys = self.keys.iter().map(|(id, _, key)| (id, key));
         let sealed = match entry.open(&self.roster.space.space, keys) {
             Ok((_, sealed)) => sealed,
-            Err(OpenError::NoKey) => return Ok(Verdict::Wait(Waiting::Key)),
+            Err(OpenError::NoKey) => return Ok(Verdict::Wait(Wait::Key)),
             Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
         };
         for dep in &sealed.deps {
-            let tip = Tip { seq: dep.seq, name: dep.name };
+            let place = place_key(&dep.log, Tip { seq: dep.seq, name: dep.name });
             let here = self.transaction.log(SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
-            if !here || self.waits(&dep.log, tip)? {
-                return Ok(Verdict::Wait(Waiting::Entry));
+            if !here || self.waits(&place)? {
+                return Ok(Verdict::Wait(Wait::Entry(place)));
             }
         }
         self.judge_author(entry, &sealed)
@@ -140,7 +224,7 @@ impl Batch<'_> {
         if first || born || self.roster.author(&entry.log()).is_some() {
             return self.remember(entry, sealed, payload);
         }
-        Ok(Verdict::Wait(Waiting::Member))
+        Ok(Verdict::Wait(Wait::Member))
     }
 
     fn is_genesis(&self, entry: &Entry, birth: &Genesis) -> bool {
@@ -164,12 +248,14 @@ impl Batch<'_> {
                 MembershipRecord { author, time: sealed.time, kind: sealed.kind, body: sealed.body.clone().into() };
             put_record(self.transaction, MEMBERSHIP, &entry.name().0, &kept)?;
             self.roster = Roster::load(self.transaction)?;
+            self.news = true;
         }
         Ok(Verdict::Apply(payload))
     }
 
-    fn waits(&self, log: &ties_sealed_log::LogId, tip: Tip) -> Result<bool, Fault> {
-        Ok(self.transaction.get(Table::PARKED, &place_key(log, tip))?.is_some())
+    /// Whether the entry at a place, which is here, was not judged yet.
+    fn waits(&self, place: &Place) -> Result<bool, Fault> {
+        Ok(self.unjudged.contains(place) || self.transaction.get(Table::PARKED, place)?.is_some())
     }
 
     fn apply(&mut self, entry: &Entry, payload: Payload) -> Result<Verdict, Fault> {
@@ -201,6 +287,7 @@ impl Batch<'_> {
         let kept = ClaimRecord { device: claim.device, signature: claim.signature.clone() };
         put_record(self.transaction, CLAIMS, &entry.log().0, &kept)?;
         self.roster = Roster::load(self.transaction)?;
+        self.news = true;
         Ok(())
     }
 
@@ -240,6 +327,7 @@ impl Batch<'_> {
         let Ok(key) = device.unwrap(&wrap.bytes, context) else { return Ok(()) };
         if key.matches(&epoch, check) && keep_key(self.transaction, &epoch, generation, &key)? {
             self.keys = keyring(self.transaction)?;
+            self.news = true;
         }
         Ok(())
     }

@@ -41,6 +41,11 @@ impl Documents {
         Ok(self.entry(read, id)?.exists)
     }
 
+    /// How many documents are open.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Notes a change that was made in the open document already.
     pub(crate) fn made(&mut self, id: DocumentId, chunk: Vec<u8>) {
         if let Some(open) = self.open.get_mut(&id) {

@@ -1,0 +1,94 @@
+//! Entries of several logs come in any order; they count in the order in which they were made.
+
+use std::time::Duration;
+
+use automerge::transaction::Transactable;
+use automerge::{ROOT, ReadDoc};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use ties_engine::{Conversation, CreateOptions, DocumentId, EditError, Environment, Input, Road, Role, Space, Turn};
+use ties_store::Store;
+
+const RELAY: &str = "ws://127.0.0.1:7700#";
+
+fn environment(seed: u64) -> Environment {
+    Environment::new(|| 1_760_000_000_000, ChaCha20Rng::seed_from_u64(seed))
+}
+
+fn found() -> (Space, Road) {
+    let options = CreateOptions { device_name: "one".into(), recovery: false };
+    let (space, _) = Space::create_in(Store::in_memory().unwrap(), (), &options, environment(1)).unwrap();
+    let relay = ties_sealed_log::RelaySecret::from_secret(&ties_sealed_log::Secret::new([7; 32])).id();
+    let address = ties_engine::RelayAddress::new(ties_net::Scheme::Loopback, "127.0.0.1", 7700, relay).unwrap();
+    assert!(address.to_string().starts_with(RELAY));
+    let road = space.offline().add_relay(&address.to_string()).unwrap();
+    (space, road)
+}
+
+fn admit(host: &Space, road: &Road, seed: u64) -> Space {
+    let store = Store::in_memory().unwrap();
+    host.offline().admit(road, Role::Writer, store, (), "another", environment(seed)).unwrap()
+}
+
+/// Lets two devices talk until both have the same, as they would through a relay; each takes all that came in one turn.
+fn meet(one: &Space, other: &Space, road: &Road) {
+    let mut sides = [one, other].map(|space| Conversation::new(space, road.mailbox, road.relay));
+    let mut under_way = sides.each_mut().map(|side| side.start(Duration::ZERO).unwrap().frames);
+    while !under_way.iter().all(Vec::is_empty) {
+        let [from_one, from_other] = std::mem::take(&mut under_way);
+        for (side, (frames, said)) in sides.iter_mut().zip([from_other, from_one].iter().zip(&mut under_way)) {
+            let inputs: Vec<_> = frames.iter().map(|frame| Input::Frame(frame)).collect();
+            let Turn { frames, .. } = side.handle(Duration::ZERO, &inputs).unwrap();
+            *said = frames;
+        }
+    }
+    assert!(sides.iter().all(Conversation::is_settled));
+}
+
+fn put(space: &Space, key: &str, value: i64) {
+    space.write(|edit| edit.change(DOCUMENT, |tx| tx.put(ROOT, key, value).map_err(EditError::from))).unwrap();
+}
+
+fn value(space: &Space) -> Option<i64> {
+    let read = space.read(DOCUMENT, |document| document.get(ROOT, "turn").unwrap().unwrap().0.as_i64());
+    read.unwrap().flatten()
+}
+
+const DOCUMENT: DocumentId = DocumentId([7; 16]);
+
+#[test]
+fn a_device_that_gets_everything_at_once_waits_for_each_entry_that_another_builds_upon() {
+    let (one, road) = found();
+    let two = admit(&one, &road, 2);
+    let three = admit(&one, &road, 3);
+    meet(&one, &two, &road);
+    for turn in 0..10 {
+        put(if turn % 2 == 0 { &one } else { &two }, "turn", turn);
+        meet(&one, &two, &road);
+    }
+    meet(&one, &three, &road);
+    for space in [&one, &two, &three] {
+        let status = space.status().unwrap();
+        assert_eq!((status.waiting, status.bad), (vec![], 0));
+        assert_eq!(value(space), Some(9));
+    }
+}
+
+#[test]
+fn documents_made_anew_from_entries_of_several_logs_are_the_same() {
+    let (one, road) = found();
+    let two = admit(&one, &road, 2);
+    meet(&one, &two, &road);
+    for turn in 0..10 {
+        put(if turn % 2 == 0 { &one } else { &two }, "turn", turn);
+        meet(&one, &two, &road);
+    }
+    for space in [&one, &two] {
+        let heads = || space.read(DOCUMENT, automerge::Automerge::get_heads).unwrap();
+        let before = heads();
+        space.rebuild_documents().unwrap();
+        assert_eq!(heads(), before);
+        let status = space.status().unwrap();
+        assert_eq!((status.waiting, status.bad), (vec![], 0));
+    }
+}
