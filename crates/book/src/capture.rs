@@ -146,6 +146,8 @@ pub(crate) fn date(text: &str, now: &Zoned) -> Result<String, BookError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn sketch(words: &[&str]) -> Result<Sketch, BookError> {
@@ -192,6 +194,14 @@ mod tests {
     fn what_is_not_understood_is_refused() {
         for words in [&["grace@navy.example"][..], &["Ada", "city:wien"], &["Ada", "on:someday"], &["Ada", "+1"]] {
             assert_eq!(sketch(words).unwrap_err().kind, ErrorKind::Usage, "{words:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_make_it_panic(words in proptest::collection::vec(r"\PC{0,12}|[+@\\a-z0-9:./() -]{0,16}", 0..8)) {
+            let now = "2026-11-22T10:00[UTC]".parse().unwrap();
+            let _ = Sketch::of(&words, &now);
         }
     }
 }

@@ -7,28 +7,44 @@ use unicode_normalization::char::canonical_combining_class;
 ///
 /// Unicode's normalisation is stable between versions, so what is stored of this stays valid.
 pub(crate) fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
     let mut folded = String::with_capacity(text.len());
-    let bare = text.nfkd().filter(|&c| canonical_combining_class(c) == 0).flat_map(char::to_lowercase);
-    for c in bare {
+    let mut rest = text;
+    // Nothing composes with an ASCII character once the accents are gone, so runs can be folded one by one; most are
+    // ASCII, and a search folds megabytes.
+    while !rest.is_empty() {
+        let (plain, after) = rest.split_at(rest.bytes().take_while(u8::is_ascii).count());
+        folded.push_str(plain);
+        let plain = folded.len() - plain.len();
+        folded[plain..].make_ascii_lowercase();
+        let (foreign, after) = after.split_at(after.bytes().take_while(|byte| !byte.is_ascii()).count());
+        fold_foreign(foreign, &mut folded);
+        rest = after;
+    }
+    folded
+}
+
+fn fold_foreign(text: &str, folded: &mut String) {
+    let bare = text.nfkd().filter(|&c| canonical_combining_class(c) == 0);
+    let mut lower = String::with_capacity(text.len());
+    for c in bare.flat_map(char::to_lowercase) {
         match c {
-            'ß' => folded.push_str("ss"),
-            'æ' => folded.push_str("ae"),
-            'œ' => folded.push_str("oe"),
-            'þ' => folded.push_str("th"),
-            'ø' => folded.push('o'),
-            'đ' | 'ð' => folded.push('d'),
-            'ł' => folded.push('l'),
-            'ħ' => folded.push('h'),
-            'ı' => folded.push('i'),
-            // Lower-casing İ leaves a combining dot behind.
-            _ if canonical_combining_class(c) != 0 => {}
-            _ => folded.push(c),
+            'ß' => lower.push_str("ss"),
+            'æ' => lower.push_str("ae"),
+            'œ' => lower.push_str("oe"),
+            'þ' => lower.push_str("th"),
+            'ø' => lower.push('o'),
+            'đ' | 'ð' => lower.push('d'),
+            'ł' => lower.push('l'),
+            'ħ' => lower.push('h'),
+            'ı' => lower.push('i'),
+            _ => lower.push(c),
         }
     }
-    folded.nfc().collect()
+    if lower.is_ascii() {
+        folded.push_str(&lower);
+    } else {
+        folded.extend(lower.nfc());
+    }
 }
 
 /// The folded words of a text; an apostrophe is dropped, everything else that is no letter or digit parts words.
@@ -61,6 +77,8 @@ const LONGEST_SLUG: usize = 40;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -87,5 +105,19 @@ mod tests {
         assert_eq!(slug("王明"), "王明");
         assert_eq!(slug("!!"), "x");
         assert_eq!(slug(&"abc ".repeat(50)).chars().count(), 39);
+    }
+
+    proptest! {
+        #[test]
+        fn folding_any_text_twice_changes_nothing(text in r"\PC{0,30}") {
+            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+
+        #[test]
+        fn a_slug_is_one_word_of_a_command_line(text in r"\PC{0,80}") {
+            let slug = slug(&text);
+            prop_assert!(!slug.is_empty() && slug.chars().count() <= LONGEST_SLUG);
+            prop_assert!(slug.chars().all(|c| c.is_alphanumeric() || c == '-'), "{}", slug);
+        }
     }
 }

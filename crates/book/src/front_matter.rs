@@ -56,6 +56,7 @@ const FENCE: &str = "+++";
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde::Deserialize;
 
     use super::*;
@@ -81,6 +82,19 @@ mod tests {
         assert!(error.message.starts_with("line 4:") && error.message.contains("age"), "{}", error.message);
         for text in ["", "name = 'a'", "+++\nname = 'a'\n"] {
             assert_eq!(read::<Form>(text).unwrap_err().kind, ErrorKind::Usage);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in r"(\+\+\+|name = |\n|\PC){0,20}") {
+            let _ = read::<Form>(&text);
+        }
+
+        #[test]
+        fn any_name_and_body_come_back(name in r"(\PC|\n|\t){0,20}", body in r"(\PC|\n){0,40}") {
+            let text = written(&["advice"], &Form { name: name.clone() }, &body).unwrap();
+            prop_assert_eq!(read::<Form>(&text).unwrap(), (Form { name }, body));
         }
     }
 }

@@ -80,17 +80,18 @@ impl Import {
         let name = shown_name(&person);
         person.handle = slug(&name);
         person.source.kind = SOURCE.to_owned();
+        let mut present = BTreeSet::new();
         if desk.seed(id, &mut |tx| person.write(tx).map(drop))? {
             self.made.insert(id);
             self.report.people_created += 1;
         } else if self.made.contains(&id) || rows::person(desk, id)?.is_some() {
             self.report.people_known += 1;
+            // A note that was edited or written here comes back from an export under another id.
+            present.extend(list::notes_about(desk, id)?.into_iter().map(|(_, note)| note.body.trim().to_owned()));
         } else {
             self.report.removed_before.push(name);
             return Ok(());
         }
-        let present: BTreeSet<String> =
-            list::notes_about(desk, id)?.into_iter().map(|(_, entry)| entry.body.trim().to_owned()).collect();
         let bodies = card.notes.iter().map(|body| body.trim());
         for body in bodies.filter(|body| !body.is_empty() && !present.contains(*body)) {
             let note = Note {

@@ -56,6 +56,8 @@ const PHONE_STEM: usize = 7;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -87,5 +89,15 @@ mod tests {
         assert_eq!(mail(" Ada@Navy.Example").as_deref(), Some("ada@navy.example"));
         assert_eq!(mail("@ada"), None);
         assert_eq!(mail("ada"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in r"\PC{0,30}|[+0-9a-z@:/.()x; -]{0,30}") {
+            let _ = (mail(&text), url(&text));
+            if let Some(phone) = phone(&text) {
+                prop_assert!(phone_stem(&phone).len() <= phone.len());
+            }
+        }
     }
 }

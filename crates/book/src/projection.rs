@@ -17,7 +17,7 @@ pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 /// To be raised whenever the rows of a document change (a note's row is the note as `ties_model` serialises it), so
 /// that every book makes its rows anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The rows of a document; none if it is of a kind that this version does not know.
 pub(crate) fn rows(id: Id, document: &impl ReadDoc) -> Vec<Row> {

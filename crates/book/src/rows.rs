@@ -194,6 +194,8 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -210,5 +212,14 @@ mod tests {
         assert_eq!(key.iter().filter(|&&byte| byte == 0).count(), 1);
         assert!(key.starts_with(&Index::Mail.exactly(&"é\0".repeat(100))));
         assert_eq!(id_of(&key).unwrap(), Id([3; 16]));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_rows_are_errors(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decoded::<PersonEntry>(&bytes);
+            let _ = decoded::<Note>(&bytes);
+            let _ = id_of(&bytes);
+        }
     }
 }
