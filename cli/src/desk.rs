@@ -43,9 +43,8 @@ impl<'a> Desk<'a> {
 
     /// Whether the data folder holds a book already.
     pub(crate) fn has_book(&self) -> bool {
-        // A folder of a later version, or a half-made one, must be reported by the book, not
-        // taken for no book at all.
-        std::fs::read_dir(&self.home).is_ok_and(|mut entries| entries.next().is_some())
+        // A folder of a later version must be reported by the book, not taken for no book at all.
+        !Book::is_free(&self.home)
     }
 
     /// Asks the book something that this device answers alone.

@@ -81,3 +81,55 @@ fn a_command_that_is_killed_leaves_all_of_its_work_or_nothing() {
     laptop.run(&["import", &file]).ok();
     assert_eq!(laptop.names().len(), 100);
 }
+
+#[test]
+fn a_beginning_that_is_killed_may_begin_again() {
+    let world = World::new();
+    let mut half_made = 0;
+    for number in 0..12 {
+        let laptop = world.device(&format!("laptop{number}"));
+        let beginning = laptop.start(&["init", "--no-recovery"], "");
+        while !laptop.home().join("database.new").exists() && !laptop.home().join("database").exists() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(number));
+        beginning.kill();
+        if laptop.run(&["status"]).code != Some(0) {
+            half_made += 1;
+            laptop.run(&["status"]).code(3).complains("ties init");
+            laptop.run(&["init", "--no-recovery"]).ok();
+        }
+        laptop.run(&["new", "Ada Lovelace"]).ok();
+    }
+    assert!(half_made > 0, "it was never killed in time");
+}
+
+#[test]
+fn a_folder_of_something_else_does_not_become_a_device() {
+    let world = World::new();
+    let laptop = world.device("laptop");
+    std::fs::create_dir(laptop.home()).unwrap();
+    std::fs::write(laptop.home().join("letter.txt"), "Dear all").unwrap();
+    laptop.run(&["init"]).code(2).complains("not empty");
+    laptop.run_with(&["device", "join", "-"], "ticket").code(2).complains("not empty");
+    laptop.run(&["ls"]).code(3).complains("ties init");
+    assert_eq!(std::fs::read_dir(laptop.home()).unwrap().count(), 1);
+}
+
+#[test]
+fn without_its_key_a_folder_is_locked() {
+    let world = World::new();
+    let (laptop, other) = (world.started("laptop"), world.started("other"));
+    laptop.run(&["new", "Ada Lovelace"]).ok();
+    let key = laptop.home().join("key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::copy(other.home().join("key"), &key).unwrap();
+    laptop.run(&["ls"]).code(5).complains("key");
+    std::fs::write(&key, b"nonsense").unwrap();
+    laptop.run(&["ls"]).code(5).complains("damaged");
+    std::fs::remove_file(&key).unwrap();
+    laptop.run(&["new", "Grace Hopper"]).code(5).complains("missing");
+    laptop.run(&["init"]).code(2).complains("not empty");
+    std::fs::write(&key, kept).unwrap();
+    assert_eq!(laptop.names(), ["Ada Lovelace"]);
+}

@@ -38,6 +38,12 @@ impl Book {
         Ok((Self::on(space), Created { device_name, recovery_words }))
     }
 
+    /// Whether [`Self::create`] and [`Self::join`] may use a folder: it is not there, is empty, or was left by one of the
+    /// two that was stopped before its end.
+    pub fn is_free(dir: &Path) -> bool {
+        opening::is_free(dir)
+    }
+
     /// Opens the book in a folder.
     ///
     /// # Errors
@@ -151,7 +157,7 @@ impl Book {
         let view = self.view()?;
         match resolve::record(&view, who)? {
             Record::Person(id) => {
-                let mut shown = people::show(&view, id)?;
+                let mut shown = person_view::show(&view, id)?;
                 shown.row.card = Some(export::card(&view, id)?);
                 Ok(Reply::Person(Box::new(shown)))
             }

@@ -193,7 +193,7 @@ fn pairing(dir: &Path, error: PairError) -> BookError {
 }
 
 /// An error with what is behind it.
-fn in_one_line(error: &dyn Error) -> String {
+pub(crate) fn in_one_line(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,10 +5,18 @@ use std::path::Path;
 use ties_engine::{OpenError, Space};
 
 use crate::api::{BookError, ErrorKind};
+use crate::network::in_one_line;
 
 /// What an error of the engine at the door means.
 pub(crate) fn error(dir: &Path, error: OpenError) -> BookError {
-    BookError::new(ErrorKind::Failed, format!("the book in {} cannot be opened", dir.display())).caused_by(error)
+    let kind = if error.is_locked() { ErrorKind::Locked } else { ErrorKind::Failed };
+    BookError::new(kind, format!("the book in {} cannot be opened", dir.display())).caused_by(in_one_line(&error))
+}
+
+/// Whether a book may be made in a folder: it is not there, is empty, or was left by somebody who was stopped while
+/// making one.
+pub(crate) fn is_free(dir: &Path) -> bool {
+    !dir.is_dir() || Space::is_beginning(dir)
 }
 
 /// Refuses a folder without a book.

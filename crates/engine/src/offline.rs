@@ -9,7 +9,7 @@ use crate::author::SPACE_NUMBER;
 use crate::conversation::Conversation;
 use crate::document::Projection;
 use crate::environment::Environment;
-use crate::pairing::{PairError, introduce};
+use crate::pairing::{PairError, introduce, move_in};
 use crate::records::Fault;
 use crate::roads::{Road, RoadError, statements};
 use crate::secrets::device_keys;
@@ -115,8 +115,9 @@ impl Offline<'_> {
         self.0.enlist(road, role, known)?;
         let done = host.done(inner.environment().randomness());
         let GuestStep::Done = guest.handle(&done)? else { return Err(PairingError::OutOfTurn.into()) };
-        let space = Space::over(store, None, Box::new(projection), environment);
-        space.move_in(&device, name, &accepted)?;
-        Ok(space)
+        let mut transaction = store.write().map_err(Fault::from)?;
+        move_in(&mut transaction, &projection, &mut environment, &device, name, &accepted)?;
+        transaction.commit().map_err(Fault::from)?;
+        Ok(Space::over(store, None, Box::new(projection), environment))
     }
 }

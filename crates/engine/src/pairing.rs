@@ -7,7 +7,7 @@ use ties_net::{Backoff, RelayAddress};
 use ties_sealed_log::{
     Add, DeviceId, DeviceKeys, KnownPseudonym, Payload, PseudonymKey, RelayKey, RelayRoad, Role, Secret, SpaceId,
 };
-use ties_store::{Sharing, Store, Table};
+use ties_store::{Sharing, Store, Table, Transaction};
 use ties_sync::{
     Accepted, Guest, GuestStep, Hello, Host, HostStep, Message, PairingError, Ticket, TicketError, Welcome, share_keys,
 };
@@ -151,10 +151,10 @@ impl Space {
         let name = &options.device_name;
         let caller = Caller { ticket: &ticket, address: &address, device: &device, name };
         let accepted = caller.call_on(&mut environment, announce).await?;
-        let store = Store::create(folder, Sharing::Processes).map_err(OpenError::from)?;
-        let space = Self::over(store, Some(folder.to_owned()), Box::new(projection), environment);
-        space.move_in(&device, name, &accepted)?;
-        Ok(space)
+        let (store, ()) = Store::create_with(folder, Sharing::Processes, |transaction| {
+            move_in(transaction, &projection, &mut environment, &device, name, &accepted).map_err(OpenError::from)
+        })?;
+        Ok(Self::over(store, Some(folder.to_owned()), Box::new(projection), environment))
     }
 
     /// The fingerprint of this device, as the other side shows it when it is admitted.
@@ -212,28 +212,33 @@ impl Space {
         inner.committed();
         Ok(())
     }
+}
 
-    /// Writes down everything a welcome says, and opens this device's log.
-    pub(crate) fn move_in(&self, device: &DeviceKeys, name: &str, accepted: &Accepted) -> Result<(), Fault> {
-        let welcome = &accepted.welcome;
-        let mut transaction = self.inner.store.write()?;
-        let place = SpaceRecord { space: welcome.space, genesis: welcome.genesis };
-        put_record(&mut transaction, Table::SETTINGS, SPACE, &place)?;
-        for (epoch, generation, key) in &accepted.keys {
-            keep_key(&mut transaction, epoch, *generation, key)?;
-        }
-        for road in &welcome.roads {
-            let kept = RoadRecord { address: road.address.clone(), relay: road.relay };
-            put_record(&mut transaction, ROADS, &road.mailbox.0, &kept)?;
-            for statement in &road.statements {
-                keep_statement(&mut transaction, &road.mailbox, statement)?;
-            }
-        }
-        let projection = &*self.inner.projection;
-        let opening = settle(&mut transaction, projection, &mut self.inner.environment(), device, name)?;
-        absorb(&mut transaction, projection, vec![opening])?;
-        Ok(transaction.commit()?)
+/// Writes down everything a welcome says, and opens this device's log.
+pub(crate) fn move_in(
+    transaction: &mut Transaction,
+    projection: &dyn Projection,
+    environment: &mut Environment,
+    device: &DeviceKeys,
+    name: &str,
+    accepted: &Accepted,
+) -> Result<(), Fault> {
+    let welcome = &accepted.welcome;
+    let place = SpaceRecord { space: welcome.space, genesis: welcome.genesis };
+    put_record(transaction, Table::SETTINGS, SPACE, &place)?;
+    for (epoch, generation, key) in &accepted.keys {
+        keep_key(transaction, epoch, *generation, key)?;
     }
+    for road in &welcome.roads {
+        let kept = RoadRecord { address: road.address.clone(), relay: road.relay };
+        put_record(transaction, ROADS, &road.mailbox.0, &kept)?;
+        for statement in &road.statements {
+            keep_statement(transaction, &road.mailbox, statement)?;
+        }
+    }
+    let opening = settle(transaction, projection, environment, device, name)?;
+    absorb(transaction, projection, vec![opening])?;
+    Ok(())
 }
 
 impl Invitation {

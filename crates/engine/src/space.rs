@@ -55,6 +55,15 @@ pub enum OpenError {
     Fault(#[from] Fault),
 }
 
+impl OpenError {
+    /// Whether all is there but the key that opens it.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        use StoreOpenError::{KeyDamaged, KeyMissing, WrongKey};
+        matches!(self, Self::Store(KeyMissing(_) | KeyDamaged(_) | WrongKey(_)))
+    }
+}
+
 /// Why a write fails. Nothing of it has happened then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,15 +80,19 @@ impl Space {
     /// Makes a new space in a folder, which is made too if need be.
     ///
     /// # Errors
-    /// When there is one already, or the folder cannot be used. What was begun is taken away again.
+    /// When there is one already, or the folder cannot be used. There is no half of a space: whoever is stopped may begin
+    /// again.
     pub fn create(
         folder: &Path,
         projection: impl Projection,
         options: &CreateOptions,
-        environment: Environment,
+        mut environment: Environment,
     ) -> Result<(Self, Option<RecoveryWords>), OpenError> {
-        let store = Store::create(folder, Sharing::Processes)?;
-        Self::found(store, Some(folder.to_owned()), projection, options, environment)
+        let CreateOptions { device_name, recovery } = options;
+        let (store, words) = Store::create_with(folder, Sharing::Processes, |transaction| {
+            found(transaction, &projection, &mut environment, device_name, *recovery).map_err(OpenError::from)
+        })?;
+        Ok((Self::over(store, Some(folder.to_owned()), Box::new(projection), environment), words))
     }
 
     /// Makes a new space in a store of one's own, for simulations.
@@ -90,29 +103,13 @@ impl Space {
         store: Store,
         projection: impl Projection,
         options: &CreateOptions,
-        environment: Environment,
+        mut environment: Environment,
     ) -> Result<(Self, Option<RecoveryWords>), OpenError> {
-        Self::found(store, None, projection, options, environment)
-    }
-
-    fn found(
-        store: Store,
-        folder: Option<PathBuf>,
-        projection: impl Projection,
-        options: &CreateOptions,
-        environment: Environment,
-    ) -> Result<(Self, Option<RecoveryWords>), OpenError> {
-        let space = Self::over(store, folder, Box::new(projection), environment);
-        let mut transaction = space.inner.store.write().map_err(Fault::from)?;
-        let words = found(
-            &mut transaction,
-            &*space.inner.projection,
-            &mut space.inner.environment(),
-            &options.device_name,
-            options.recovery,
-        )?;
+        let CreateOptions { device_name, recovery } = options;
+        let mut transaction = store.write().map_err(Fault::from)?;
+        let words = found(&mut transaction, &projection, &mut environment, device_name, *recovery)?;
         transaction.commit().map_err(Fault::from)?;
-        Ok((space, words))
+        Ok((Self::over(store, None, Box::new(projection), environment), words))
     }
 
     /// Opens the space in a folder.
@@ -140,6 +137,12 @@ impl Space {
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
         Store::exists(folder)
+    }
+
+    /// Whether a folder has nothing in it but what a [`Self::create`] leaves that was stopped before its end.
+    #[must_use]
+    pub fn is_beginning(folder: &Path) -> bool {
+        Store::is_beginning(folder)
     }
 
     pub(crate) fn over(

@@ -26,23 +26,44 @@ impl Store {
     /// # Errors
     /// [`OpenError::Exists`] if there is one.
     pub fn create(folder: &Path, sharing: Sharing) -> Result<Self, OpenError> {
+        Self::create_with(folder, sharing, |_| Ok(())).map(|(store, ())| store)
+    }
+
+    /// Makes a database with something in it, and opens it: there is no moment at which there is a database without what
+    /// `fill` writes. Whoever is stopped before that may simply begin again.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] if there is one, and what `fill` says; there is no database then.
+    pub fn create_with<T, E: From<OpenError>>(
+        folder: &Path,
+        sharing: Sharing,
+        fill: impl FnOnce(&mut Transaction) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
         let failed = |error| OpenError::io(folder, error);
         private::folder(folder).map_err(failed)?;
-        {
+        let filled = {
             let _alone = private::lock_folder(folder).map_err(failed)?;
             if Self::exists(folder) {
-                return Err(OpenError::Exists(folder.to_owned()));
+                return Err(OpenError::Exists(folder.to_owned()).into());
             }
             let key = StorageKey::load_or_create(&folder.join(KEY))?;
             // Made under another name, so that what is called the database is always whole.
             let new = folder.join(NEW);
             let _ = fs::remove_file(&new);
             private::create_new(&new).map_err(failed)?;
-            file(new.clone(), key, Sharing::Exclusive).initialise(name_format)?;
+            let filled = file(new.clone(), key, Sharing::Exclusive).initialise_with(fill)?;
             fs::rename(&new, folder.join(DATABASE)).map_err(failed)?;
             private::sync_folder(folder).map_err(failed)?;
-        }
-        Self::open(folder, sharing)
+            filled
+        };
+        Ok((Self::open(folder, sharing)?, filled))
+    }
+
+    /// Whether a folder has nothing in it but what a [`Store::create`] leaves that was stopped before its end.
+    #[must_use]
+    pub fn is_beginning(folder: &Path) -> bool {
+        let Ok(mut entries) = fs::read_dir(folder) else { return false };
+        entries.all(|entry| entry.is_ok_and(|entry| [KEY, NEW].iter().any(|name| entry.file_name() == *name)))
     }
 
     /// Opens the database in a folder.
@@ -92,7 +113,7 @@ impl Store {
         };
         let storage = Storage { path, key, sharing, open: Box::new(open) };
         if storage.is_empty()? {
-            storage.initialise(name_format)?;
+            storage.initialise_with(|_| Ok::<_, OpenError>(()))?;
         }
         Self::open_storage(storage)
     }
@@ -164,10 +185,25 @@ fn open_file(path: &Path, access: Access) -> Result<Box<dyn StorageBackend>, Ope
     Ok(Box::new(FileBackend::new(file).map_err(|error| OpenError::redb(path, error))?))
 }
 
-fn name_format(transaction: redb::WriteTransaction) -> Result<(), StoreError> {
-    let mut transaction = Transaction::new(transaction);
-    transaction.put(Table::META, tables::FORMAT, &FORMAT.to_le_bytes())?;
-    transaction.commit()
+impl Storage {
+    /// As [`Storage::initialise`], with the format's name and what `fill` writes; with nothing at all if it fails.
+    fn initialise_with<T, E: From<OpenError>>(
+        &self,
+        fill: impl FnOnce(&mut Transaction) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut filled = None;
+        self.initialise(|transaction| {
+            let mut transaction = Transaction::new(transaction);
+            transaction.put(Table::META, tables::FORMAT, &FORMAT.to_le_bytes())?;
+            let result = fill(&mut transaction);
+            if result.is_ok() {
+                transaction.commit()?;
+            }
+            filled = Some(result);
+            Ok(())
+        })?;
+        filled.expect("initialise has called its closure once it returns well")
+    }
 }
 
 fn check_format(snapshot: &Snapshot, path: &Path) -> Result<(), OpenError> {
