@@ -157,7 +157,7 @@ impl Book {
         let view = self.view()?;
         match resolve::record(&view, who)? {
             Record::Person(id) => {
-                let mut shown = person_view::show(&view, id)?;
+                let mut shown = people::show(&view, id)?;
                 shown.row.card = Some(export::card(&view, id)?);
                 Ok(Reply::Person(Box::new(shown)))
             }

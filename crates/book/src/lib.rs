@@ -43,6 +43,7 @@ mod notes;
 mod opening;
 mod people;
 mod person_form;
+mod person_view;
 mod points;
 mod projection;
 mod resolve;
