@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::support::{World, below, cards};
+use crate::support::{Device, Needles, Running, World, below, cards};
 
 /// Every file and folder, itself included, is for its owner alone.
 fn assert_private(folder: &Path) {
@@ -74,4 +74,31 @@ fn nothing_is_written_outside_the_data_folder() {
     assert_eq!(phone.strays(), [].into());
     let beside = fs::read_dir(world.folder()).unwrap().count();
     assert_eq!(beside, 3, "two devices and a relay");
+}
+
+#[test]
+fn no_log_holds_what_a_user_wrote() {
+    let world = World::new();
+    let (laptop, phone, _relay) = world.pair();
+    let words = ["Severindo", "Mandelbluether", "Backstubenring", "Ofenwaerme", "sourdoughs"];
+    let file = laptop.file("one.vcf", &cards(&words));
+    let mut needles = Needles::default();
+    words.iter().for_each(|word| needles.word(word));
+    let mut lines = 0;
+    let mut log = |device: &Device, words: &[&str]| {
+        let mut command = device.command(words);
+        command.env("TIES_LOG", "trace");
+        let ran = Running::start(command, "").finish().ok();
+        assert_eq!(needles.within(ran.err.as_bytes()), [].into(), "{words:?}");
+        lines += ran.err.lines().count();
+    };
+    log(&laptop, &["import", &file]);
+    log(&laptop, &["note", "severindo", "likes", "sourdoughs"]);
+    log(&laptop, &["sync"]);
+    log(&phone, &["sync"]);
+    log(&phone, &["find", "sourdoughs"]);
+    log(&phone, &["show", "severindo"]);
+    log(&phone, &["export", "--to", "json"]);
+    log(&phone, &["rm", "severindo", "--yes"]);
+    assert!(lines > 0, "something is logged");
 }

@@ -1,6 +1,8 @@
 //! Tickets that do not let anybody in, and devices that cannot.
 
-use crate::support::{Device, Running, World, pair};
+use std::time::Duration;
+
+use crate::support::{Device, Running, Tap, World, pair};
 
 /// How many devices a network has.
 fn devices(device: &Device) -> usize {
@@ -120,7 +122,7 @@ fn three_devices_become_one_network() {
     let world = World::new();
     let (laptop, phone, _relay) = world.pair();
     let tablet = world.device("tablet");
-    pair(&laptop, &tablet, "tablet").ok();
+    pair(&laptop, &tablet, "tablet");
     for (device, name) in [(&laptop, "Ada"), (&phone, "Grace"), (&tablet, "Barbara")] {
         device.run(&["new", name]).ok();
     }
@@ -132,4 +134,60 @@ fn three_devices_become_one_network() {
         assert_eq!(devices(device), 3);
         assert_eq!(device.export(), laptop.export());
     }
+}
+
+#[test]
+fn of_two_guests_with_one_ticket_one_is_let_in() {
+    let world = World::new();
+    let (laptop, relay) = (world.started("laptop"), world.open_relay());
+    laptop.run(&["relay", "add", relay.url()]).ok();
+    let hosting = laptop.start(&["device", "add", "--ticket", "--yes"], "");
+    let ticket = hosting.line("ties1-");
+    let guests = [world.device("phone"), world.device("tablet")];
+    let joining = guests.each_ref().map(|guest| guest.start(&["device", "join", "-"], &ticket));
+    let mut codes = joining.map(|one| one.finish().code);
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(0), Some(1)]);
+    hosting.finish().ok();
+    assert_eq!(devices(&laptop), 2);
+    assert_eq!(guests.iter().filter(|guest| guest.home().exists()).count(), 1);
+}
+
+#[test]
+fn a_ticket_outlives_a_restart_of_the_relay() {
+    let world = World::new();
+    let (laptop, mut relay, phone) = (world.started("laptop"), world.open_relay(), world.device("phone"));
+    let tap = Tap::before(relay.socket());
+    laptop.run(&["relay", "add", &tap.url(relay.url())]).ok();
+    let hosting = laptop.start(&["device", "add", "--ticket", "--yes"], "");
+    let ticket = hosting.line("ties1-");
+    relay.kill();
+    relay.start();
+    tap.lead_to(relay.socket());
+    phone.run_with(&["device", "join", "-"], &ticket).ok();
+    hosting.finish().ok();
+    assert_eq!(phone.export(), laptop.export());
+}
+
+#[test]
+fn a_guest_that_is_killed_may_come_again_with_another_ticket() {
+    let world = World::new();
+    let (laptop, relay) = (world.started("laptop"), world.open_relay());
+    laptop.run(&["relay", "add", relay.url()]).ok();
+    laptop.run(&["new", "Ada Lovelace"]).ok();
+    for pause in [0, 5, 10, 15, 20, 30, 40] {
+        let phone = world.device(&format!("phone{pause}"));
+        let hosting = laptop.start(&["device", "add", "--ticket", "--yes"], "");
+        let joining = phone.start(&["device", "join", "-"], &hosting.line("ties1-"));
+        std::thread::sleep(Duration::from_millis(pause));
+        joining.kill();
+        hosting.kill();
+        if phone.run(&["status"]).code == Some(3) {
+            pair(&laptop, &phone, "phone");
+        }
+        phone.sync();
+        assert_eq!(phone.names(), ["Ada Lovelace"]);
+    }
+    laptop.sync();
+    laptop.run(&["status"]).ok();
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::{Tap, World, files, pair};
+use crate::support::{Signal, Tap, World, files, pair};
 
 #[test]
 fn a_relay_with_another_key_than_its_address_is_refused() {
@@ -60,7 +60,7 @@ fn a_closed_relay_makes_a_mailbox_only_for_who_brings_a_token() {
     laptop.sync();
     // A guest brings none: the mailbox is there.
     let phone = world.device("phone");
-    pair(&laptop, &phone, "phone").ok();
+    pair(&laptop, &phone, "phone");
     phone.sync();
     let stranger = world.started("stranger");
     stranger.run(&["relay", "add", relay.url(), "--token-file", &file]).code(1).complains("token");
@@ -115,6 +115,30 @@ fn one_device_hears_of_an_edit_on_another_while_it_watches() {
         laptop.sync();
     }
     assert_eq!(laptop.export(), phone.export());
+}
+
+#[test]
+fn several_programs_may_sync_one_folder_at_once() {
+    let world = World::new();
+    let (laptop, phone, _relay) = world.pair();
+    let watching = [laptop.start(&["sync", "--watch"], ""), laptop.start(&["sync", "--watch"], "")];
+    watching.iter().for_each(|one| drop(one.line("up to date")));
+    for number in 0..5 {
+        phone.run(&["new", &format!("Guest {number}")]).ok();
+        let syncing = [phone.start(&["sync"], ""), phone.start(&["sync"], ""), laptop.start(&["sync"], "")];
+        syncing.into_iter().for_each(|one| drop(one.finish().ok()));
+    }
+    laptop.sync();
+    assert_eq!(laptop.names().len(), 5);
+    assert_eq!(laptop.export(), phone.export());
+    for one in watching {
+        one.signal(Signal::INT);
+        one.finish().ok();
+    }
+    for device in [&laptop, &phone] {
+        let status = device.json(&["status"]);
+        assert_eq!((&status["waiting"], &status["stuck"]), (&serde_json::json!([]), &false.into()), "{status}");
+    }
 }
 
 #[test]

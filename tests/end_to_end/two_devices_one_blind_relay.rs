@@ -1,5 +1,7 @@
 //! The main job, from an imported file to the same network on two devices, and a relay that learned nothing.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ties_engine::RelayAddress;
 
 use crate::support::{Device, Needles, OLD_LABEL, Relay, Secrets, Signal, Tap, World, cards, files, pair, plaintext};
@@ -13,7 +15,7 @@ fn two_devices_one_blind_relay() {
     let url = tap.url(relay.url());
 
     let recovery = begin(&laptop, &url);
-    pair(&laptop, &phone, PHONE).ok();
+    let ticket = pair(&laptop, &phone, PHONE);
     together(&laptop, &phone);
     assert_eq!(phone.names().len(), PEOPLE.len() / 5);
 
@@ -29,7 +31,7 @@ fn two_devices_one_blind_relay() {
         assert_eq!((&status["stuck"], &status["waiting"]), (&false.into(), &serde_json::json!([])), "{status}");
         assert_eq!(status["relays"][0]["to_send"], 0, "{status}");
     }
-    nobody_could_read([&laptop, &phone], &relay, &tap, &url, &known, &recovery);
+    nobody_could_read([&laptop, &phone], &relay, &tap, &url, &known, [&recovery, &ticket]);
     assert!(laptop.strays().is_empty() && phone.strays().is_empty(), "nothing lies outside the data folders");
 }
 
@@ -158,7 +160,7 @@ fn a_wiped_relay_is_refilled(world: &World, laptop: &Device, phone: &Device, rel
     let known = together(laptop, phone);
     assert!(known.contains("Hagebutte"));
     let tablet = world.device("tablet");
-    pair(laptop, &tablet, TABLET).ok();
+    pair(laptop, &tablet, TABLET);
     tablet.sync();
     assert_eq!(tablet.export(), known, "who has only met the new relay gets everything");
 }
@@ -183,11 +185,15 @@ fn notes_of(device: &Device, who: &str) -> Vec<String> {
 
 /// Nothing that anybody wrote, and no key or id of a device or space, is anywhere at the relay; nor can anything be read
 /// in the devices' own files.
-fn nobody_could_read(devices: [&Device; 2], relay: &Relay, tap: &Tap, url: &str, known: &str, recovery: &str) {
+fn nobody_could_read(devices: [&Device; 2], relay: &Relay, tap: &Tap, url: &str, known: &str, told: [&str; 2]) {
+    let [recovery, ticket] = told;
     let words = every_word(known, recovery);
     let secrets = devices.map(|device| Secrets::of(&device.home()));
     let mut hidden = every_word(known, recovery);
     secrets.iter().for_each(|secret| hide(&mut hidden, secret));
+    hidden.word(ticket);
+    let opened = URL_SAFE_NO_PAD.decode(&ticket["ties1-".len()..]).expect("a ticket");
+    hidden.bytes("a ticket's secret", &opened[opened.len() - 32..]);
 
     let heard = tap.understood();
     for stream in tap.raw().iter().chain(&heard) {

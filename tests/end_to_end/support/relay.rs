@@ -33,7 +33,9 @@ impl Relay {
     pub(crate) fn start(&mut self) {
         assert!(self.running.is_none(), "it runs already");
         let mut command = Command::new(binaries::ties_relay());
-        command.env_clear().args(["--listen", "127.0.0.1:0"]).args(&self.words).arg("--data").arg(&self.data);
+        // The most that it can be asked to tell.
+        command.env_clear().env("RUST_LOG", "trace");
+        command.args(["--listen", "127.0.0.1:0"]).args(&self.words).arg("--data").arg(&self.data);
         let running = Running::start(command, "");
         let ready = running.line("ready ");
         self.running = Some((running, ready["ready ".len()..].to_owned()));

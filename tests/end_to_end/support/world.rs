@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::device::Device;
-use super::process::Ran;
 use super::relay::Relay;
 
 /// Where a test takes place.
@@ -51,7 +50,7 @@ impl World {
     pub(crate) fn pair(&self) -> (Device, Device, Relay) {
         let (laptop, phone, relay) = (self.started("laptop"), self.device("phone"), self.open_relay());
         laptop.run(&["relay", "add", relay.url()]).ok();
-        pair(&laptop, &phone, "phone").ok();
+        pair(&laptop, &phone, "phone");
         (laptop, phone, relay)
     }
 
@@ -60,12 +59,13 @@ impl World {
     }
 }
 
-/// Hands a ticket from a device to a new one; gives what the new one said.
+/// Hands a ticket from a device to a new one, which joins; gives the ticket.
 #[track_caller]
-pub(crate) fn pair(host: &Device, guest: &Device, name: &str) -> Ran {
+pub(crate) fn pair(host: &Device, guest: &Device, name: &str) -> String {
     let hosting = host.start(&["device", "add", "--ticket", "--yes"], "");
     let ticket = hosting.line("ties1-");
-    let joined = guest.run_with(&["device", "join", "-", "--name", name], &format!("{ticket}\n"));
+    let joined = guest.run_with(&["device", "join", "-", "--name", name], &format!("{ticket}\n")).ok();
+    assert!(joined.out.contains(name), "{joined}");
     hosting.finish().ok();
-    joined
+    ticket
 }
