@@ -63,14 +63,14 @@ pub(crate) fn role(role: Role) -> &'static str {
 }
 
 fn device_row(device: &Device) -> DeviceRow {
-    // The engine tells how many entries of a device are here and when it was admitted; it was heard of then at least.
-    let heard = device.entries > 0 && device.added > 0;
+    // A device was heard of at its admission at least; the founder's last entry may be one that only the words open.
+    let heard = device.last_heard.max(Some(device.added)).filter(|at| device.entries > 0 && *at > 0);
     DeviceRow {
         name: device.name.clone(),
         id: device.id.to_string(),
         role: device.role.map(role).unwrap_or("not admitted yet").to_owned(),
         this: device.this,
-        last_heard: heard.then(|| instant(device.added)).flatten(),
+        last_heard: heard.and_then(instant),
     }
 }
 

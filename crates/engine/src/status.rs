@@ -1,8 +1,9 @@
 //! How things stand.
 
-use ties_sealed_log::{DeviceId, Role};
-use ties_store::{Read, Table};
+use ties_sealed_log::{DeviceId, Log, Role};
+use ties_store::{Read, StoredLog, Table};
 
+use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
 use crate::records::{BAD, CONTACTS, ContactRecord, DEVICE, DeviceRecord, Fault, Waiting, record};
 use crate::roads::{Road, roads};
 use crate::roster::Roster;
@@ -27,6 +28,8 @@ pub struct Device {
     pub added: u64,
     /// Entries of its logs that are here.
     pub entries: u64,
+    /// When it says it wrote the last of them, in milliseconds since 1970.
+    pub last_heard: Option<u64>,
 }
 
 /// How a relay stands.
@@ -95,6 +98,7 @@ impl Space {
 fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
     let roster = Roster::load(read)?;
     let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
+    let keys = keyring(read)?;
     let mut devices = Vec::new();
     if let Some(members) = &roster.members {
         for (id, member) in members.iter() {
@@ -106,6 +110,7 @@ fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
                 added_by: member.added_by,
                 added: member.time,
                 entries: entries(read, &roster, id)?,
+                last_heard: last_heard(read, &roster, id, &keys)?,
             });
         }
     }
@@ -113,16 +118,30 @@ fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
         let kept: DeviceRecord = record(read, Table::SETTINGS, DEVICE, "this device")?.ok_or(Fault::NoKey)?;
         let name = kept.name.clone();
         let entries = entries(read, &roster, &own)?;
-        devices.push(Device { id: own, name, role: None, this: true, added_by: own, added: 0, entries });
+        let last_heard = None;
+        devices.push(Device { id: own, name, role: None, this: true, added_by: own, added: 0, entries, last_heard });
     }
     devices.sort_by(|a, b| (!a.this, &a.name, a.id).cmp(&(!b.this, &b.name, b.id)));
     Ok(devices)
 }
 
+fn last_heard(read: &dyn Read, roster: &Roster, device: &DeviceId, keys: &Keyring) -> Result<Option<u64>, Fault> {
+    let mut last = None;
+    for log in roster.logs_of(device) {
+        let Some(tip) = applied(read, &log)?.into_iter().max() else { continue };
+        let found = StoredLog::reading(read, SPACE_NUMBER).after(&log, tip.seq - 1, 0)?;
+        for entry in found.iter().filter(|entry| entry.name() == tip.name) {
+            let opened = entry.open(&roster.space.space, keys.iter().map(|(id, _, key)| (id, key)));
+            last = last.max(opened.ok().map(|(_, sealed)| sealed.time));
+        }
+    }
+    Ok(last)
+}
+
 fn entries(read: &dyn Read, roster: &Roster, device: &DeviceId) -> Result<u64, Fault> {
     let mut entries = 0;
     for log in roster.logs_of(device) {
-        entries += crate::author::applied(read, &log)?.iter().map(|tip| tip.seq).max().unwrap_or(0);
+        entries += applied(read, &log)?.iter().map(|tip| tip.seq).max().unwrap_or(0);
     }
     Ok(entries)
 }
