@@ -103,7 +103,9 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         ..ties_relay::Config::new(data)
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let listener = TcpListener::bind(arguments.listen).await?;
+        let listener = TcpListener::bind(arguments.listen)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
         Ok(ties_relay::run(listener, config, asked_to_stop()?).await?)
     })
 }
