@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use ties_sealed_log::{
-    Change, Changes, Dep, Entry, EntryError, EpochId, EpochKey, Log, LogId, LogKey, Payload, Position, Sealed, Secret,
-    Tip, TipRecord, decode, encode,
+    Change, Changes, Dep, DeviceKeys, Entry, EntryError, EpochId, EpochKey, Log, LogId, LogKey, OpenLog, Payload,
+    Position, Sealed, Secret, Tip, TipRecord, decode, encode,
 };
 use ties_store::{Read, Table, Transaction};
 
 use crate::document::DocumentId;
 use crate::environment::Environment;
-use crate::records::{EPOCHS, EpochRecord, Fault, LOG, NAMED, SPACE, SpaceRecord, epoch_id, put_record, record};
+use crate::records::{
+    CLAIMS, ClaimRecord, EPOCHS, EpochRecord, Fault, LOG, NAMED, OWN_LOGS, SPACE, SpaceRecord, epoch_id, put_record,
+    record,
+};
+use crate::secrets::device_keys;
 
 /// The one space that a device's database holds.
 pub(crate) const SPACE_NUMBER: u32 = 0;
@@ -82,12 +86,49 @@ fn changes(nonce: &[u8; 16], batch: &Items) -> Changes {
     }
 }
 
+/// A log with two ends is closed, since this device was restored from a backup, or copied: what follows goes into a new
+/// one. Its first entry names both ends, so that whoever reads on has read everything that was built upon.
+pub(crate) fn leave_fork(transaction: &mut Transaction, environment: &mut Environment) -> Result<(), Fault> {
+    let Some(key) = log_key(transaction)? else { return Ok(()) };
+    if transaction.log(SPACE_NUMBER).tips(&key.id())?.len() < 2 {
+        return Ok(());
+    }
+    put_record(transaction, OWN_LOGS, &key.id().0, key.secret().expose())?;
+    let device = device_keys(transaction)?.ok_or(Fault::NoKey)?;
+    open_log(transaction, environment, &device).map(|_| ())
+}
+
+/// Opens a new log for this device.
+pub(crate) fn open_log(
+    transaction: &mut Transaction,
+    environment: &mut Environment,
+    device: &DeviceKeys,
+) -> Result<Entry, Fault> {
+    let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+    let log = LogKey::random(environment.randomness());
+    put_record(transaction, Table::SETTINGS, LOG, log.secret().expose())?;
+    let signature = device.sign_log(&space.space, &log.id()).to_vec();
+    let claim = ClaimRecord { device: device.id(), signature: signature.clone().into() };
+    put_record(transaction, CLAIMS, &log.id().0, &claim)?;
+    append(transaction, environment, &Payload::OpenLog(OpenLog { device: device.id(), signature: signature.into() }))
+}
+
+/// The key of one of this device's logs, whether or not it is the present one.
+pub(crate) fn own_log(read: &dyn Read, log: &LogId) -> Result<Option<LogKey>, Fault> {
+    if let Some(key) = log_key(read)?.filter(|key| key.id() == *log) {
+        return Ok(Some(key));
+    }
+    let secret: Option<[u8; 32]> = record(read, OWN_LOGS, &log.0, "a log key")?;
+    Ok(secret.map(|secret| LogKey::from_secret(&Secret::new(secret))))
+}
+
 /// Seals one payload into the next entry of this device's log.
 pub(crate) fn append(
     transaction: &mut Transaction,
     environment: &mut Environment,
     payload: &Payload,
 ) -> Result<Entry, Fault> {
+    leave_fork(transaction, environment)?;
     let deps = unnamed(transaction)?;
     let content = Sealed::new(payload, deps.clone(), environment.now());
     let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;

@@ -7,10 +7,10 @@ use ties_sealed_log::{
 use ties_store::{Table, Transaction};
 
 use crate::absorb::absorb;
-use crate::author::{append, keep_key, seal_next};
+use crate::author::{append, keep_key, open_log, seal_next};
 use crate::document::Projection;
 use crate::environment::Environment;
-use crate::records::{DEVICE, DeviceRecord, Fault, LOG, PROJECTION, SPACE, SpaceRecord, put_record};
+use crate::records::{DEVICE, DeviceRecord, Fault, PROJECTION, SPACE, SpaceRecord, put_record};
 
 /// Makes a new space in an empty database: the founder's log with opening, genesis, first epoch, recovery envelope.
 pub(crate) fn found(
@@ -68,17 +68,6 @@ pub(crate) fn settle(
     put_record(transaction, Table::SETTINGS, DEVICE, &kept)?;
     put_record(transaction, Table::SETTINGS, PROJECTION, &projection.version())?;
     open_log(transaction, environment, device)
-}
-
-/// Opens a new log for this device.
-fn open_log(transaction: &mut Transaction, environment: &mut Environment, device: &DeviceKeys) -> Result<Entry, Fault> {
-    let space: SpaceRecord =
-        crate::records::record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
-    let log = LogKey::random(environment.randomness());
-    put_record(transaction, Table::SETTINGS, LOG, log.secret().expose())?;
-    let signature = device.sign_log(&space.space, &log.id());
-    let claim = OpenLog { device: device.id(), signature: signature.to_vec().into() };
-    append(transaction, environment, &Payload::OpenLog(claim))
 }
 
 /// Seals a recovery envelope into this device's log.

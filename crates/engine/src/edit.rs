@@ -5,7 +5,7 @@ use automerge::{ActorId, Automerge, AutomergeError, ROOT};
 use ties_sealed_log::{actor, seed_change};
 use ties_store::{Read, Table, Transaction};
 
-use crate::author::{Items, Made, log_key, write_changes};
+use crate::author::{Items, Made, leave_fork, log_key, write_changes};
 use crate::document::{DELETED, DocumentId, Projection, is_deleted};
 use crate::documents::Documents;
 use crate::environment::Environment;
@@ -40,11 +40,13 @@ pub struct Edit<'s> {
 
 impl<'s> Edit<'s> {
     pub(crate) fn begin(
-        transaction: Transaction,
+        mut transaction: Transaction,
         projection: &'s dyn Projection,
         environment: &'s mut Environment,
         nonce: [u8; 16],
     ) -> Result<Self, Fault> {
+        // Before anything is changed: the log is part of what changes are made under.
+        leave_fork(&mut transaction, environment)?;
         let log = log_key(&transaction)?.ok_or(Fault::NoKey)?.id();
         let actor = ActorId::from(actor(&log, &nonce));
         Ok(Self {

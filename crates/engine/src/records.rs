@@ -33,6 +33,8 @@ pub(crate) const ACCESS: Table = Table::named("engine/access");
 pub(crate) const OPENINGS: Table = Table::named("engine/openings");
 pub(crate) const PSEUDONYMS: Table = Table::named("engine/pseudonyms");
 pub(crate) const CONTACTS: Table = Table::named("engine/contacts");
+/// Keys of this device's logs before the present one, by log: to open them at mailboxes.
+pub(crate) const OWN_LOGS: Table = Table::named("engine/own-logs");
 pub(crate) const BAD: Table = Table::named("engine/bad");
 
 pub(crate) const DEVICE: &[u8] = b"device";

@@ -7,7 +7,7 @@ use ties_store::{Read, Snapshot, Store, StoreError, StoredLog, Table, Transactio
 use ties_sync::{Refusal, Replica, Taken};
 
 use crate::absorb::{keep_opening, keep_statement};
-use crate::author::{SPACE_NUMBER, log_key};
+use crate::author::{SPACE_NUMBER, own_log};
 use crate::records::{ACCESS, Fault, OPENINGS, SPACE, SpaceRecord, mailbox_key, record};
 use crate::secrets::device_keys;
 
@@ -143,9 +143,7 @@ impl Replica for DeviceReplica<'_> {
         if let Some(kept) = self.read().get(OPENINGS, &mailbox_key(&self.mailbox, &log.0))? {
             return Ok(Some(kept));
         }
-        let Some(own) = log_key(self.read()).map_err(store_error)?.filter(|own| own.id() == *log) else {
-            return Ok(None);
-        };
+        let Some(own) = own_log(self.read(), log).map_err(store_error)? else { return Ok(None) };
         let space: Option<SpaceRecord> =
             record(self.read(), Table::SETTINGS, SPACE, "the space").map_err(store_error)?;
         let device = device_keys(self.read()).map_err(store_error)?;

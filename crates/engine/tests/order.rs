@@ -1,5 +1,7 @@
 //! Entries of several logs come in any order; they count in the order in which they were made.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::time::Duration;
 
 use automerge::transaction::Transactable;
@@ -7,7 +9,7 @@ use automerge::{ROOT, ReadDoc};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use ties_engine::{Conversation, CreateOptions, DocumentId, EditError, Environment, Input, Road, Role, Space, Turn};
-use ties_store::Store;
+use ties_store::{Sharing, Store};
 
 const RELAY: &str = "ws://127.0.0.1:7700#";
 
@@ -16,8 +18,12 @@ fn environment(seed: u64) -> Environment {
 }
 
 fn found() -> (Space, Road) {
+    found_in(Store::in_memory().unwrap(), 1)
+}
+
+fn found_in(store: Store, seed: u64) -> (Space, Road) {
     let options = CreateOptions { device_name: "one".into(), recovery: false };
-    let (space, _) = Space::create_in(Store::in_memory().unwrap(), (), &options, environment(1)).unwrap();
+    let (space, _) = Space::create_in(store, (), &options, environment(seed)).unwrap();
     let relay = ties_sealed_log::RelaySecret::from_secret(&ties_sealed_log::Secret::new([7; 32])).id();
     let address = ties_engine::RelayAddress::new(ties_net::Scheme::Loopback, "127.0.0.1", 7700, relay).unwrap();
     assert!(address.to_string().starts_with(RELAY));
@@ -90,5 +96,52 @@ fn documents_made_anew_from_entries_of_several_logs_are_the_same() {
         assert_eq!(heads(), before);
         let status = space.status().unwrap();
         assert_eq!((status.waiting, status.bad), (vec![], 0));
+    }
+}
+
+/// The log of the restored device sorts before or after the others', and so comes sooner or later.
+#[test]
+fn a_device_that_was_restored_goes_on_after_both_ends_of_its_log() {
+    for seed in 10..16 {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+        let (one, road) = found_in(Store::create(&data, Sharing::Processes).unwrap(), seed);
+        let two = admit(&one, &road, 2);
+        let three = admit(&one, &road, 3);
+        let four = admit(&one, &road, 4);
+        for other in [&two, &three, &four] {
+            meet(&one, other, &road);
+        }
+        drop(one);
+        std::fs::copy(data.join("database"), &backup).unwrap();
+        let open = |seed| {
+            let store = Store::open(&data, Sharing::Processes).unwrap();
+            Space::open_in(store, (), environment(seed)).unwrap()
+        };
+        let one = open(100);
+        put(&two, "two", 1);
+        meet(&two, &three, &road);
+        put(&one, "one", 1);
+        put(&one, "one", 2);
+        meet(&one, &two, &road);
+        drop(one);
+        std::fs::copy(&backup, data.join("database")).unwrap();
+
+        // It reads what device two wrote, not what it wrote itself, and then writes once more what it wrote already.
+        let one = open(200);
+        meet(&one, &three, &road);
+        put(&one, "one", 3);
+        meet(&one, &two, &road);
+        put(&one, "turn", 4);
+        meet(&one, &four, &road);
+        meet(&two, &three, &road);
+        meet(&four, &three, &road);
+        meet(&four, &two, &road);
+        for space in [&one, &two, &three, &four] {
+            let status = space.status().unwrap();
+            assert_eq!((status.waiting, status.bad), (vec![], 0), "seed {seed}");
+            assert_eq!(value(space), Some(4));
+            assert_eq!(space.offline().vector().unwrap(), one.offline().vector().unwrap());
+        }
     }
 }
