@@ -1,0 +1,144 @@
+//! How every story must end.
+
+use std::collections::BTreeMap;
+
+use automerge::{Automerge, ChangeHash, ROOT, ReadDoc, Value};
+use ties_engine::{DocumentId, Space};
+use ties_sealed_log::{Log, Vector};
+use ties_store::{Pair, Read, Table};
+use ties_tests::{Counts, Device, World, print};
+
+use crate::ledger::{Ledger, store};
+
+/// Virtual time within which everybody must have finished once all trouble has ended.
+const SOON: u64 = 3_600_000;
+
+/// Ends all trouble and looks at what is left; gives what happened.
+pub(crate) fn check(mut world: World, ledger: &Ledger) -> Counts {
+    assert!(world.settle(SOON), "somebody never finishes");
+    world.write_notes();
+    let first = Contents::of(&world.devices[0]);
+    for (number, device) in world.devices.iter().enumerate() {
+        assert!(device.is_settled(), "device {number} is not settled");
+        check_status(number, device.space.as_ref().unwrap());
+        let contents = Contents::of(device);
+        assert_eq!(contents.vector, first.vector, "device {number} has other entries");
+        assert_eq!(contents.documents.keys().collect::<Vec<_>>(), first.documents.keys().collect::<Vec<_>>());
+        for (id, document) in &contents.documents {
+            assert_eq!(document.heads, first.documents[id].heads, "device {number}, {id}");
+            assert_eq!(document.text, first.documents[id].text, "device {number}, {id}");
+        }
+        assert_eq!(contents.rows, first.rows, "device {number} has other rows");
+        check_promises(number, device, &contents, ledger);
+    }
+    assert_eq!(world.relay.vector(&world.mailbox()), first.vector, "the relay has other entries");
+    check_rebuilding(&mut world, &first);
+    count(&mut world, &first, ledger);
+    world.counts
+}
+
+fn check_status(number: usize, space: &Space) {
+    let status = space.status().unwrap();
+    assert_eq!(status.waiting, [], "entries wait at device {number}");
+    assert_eq!(status.bad, 0, "entries were refused at device {number}");
+    for road in &status.roads {
+        assert_eq!(road.to_send, 0, "device {number} thinks that the relay lacks something");
+        assert_eq!(road.error, None);
+    }
+}
+
+fn check_promises(number: usize, device: &Device, contents: &Contents, ledger: &Ledger) {
+    let store = store(device);
+    let snapshot = store.read().unwrap();
+    let log = snapshot.log(0);
+    for promise in &ledger.kept {
+        for record in &promise.tips {
+            let here = log.names(&record.log, record.tip.seq).unwrap();
+            assert!(here.contains(&record.tip.name), "device {number} lacks an acknowledged entry: {record:?}");
+        }
+        for (id, mark) in &promise.marks {
+            let document = contents.documents.get(id).unwrap_or_else(|| panic!("device {number} lacks {id}"));
+            assert!(document.text.contains(&format!("{mark} = ")), "device {number} lacks {mark} of {id}");
+        }
+    }
+}
+
+/// Documents follow from entries, and rows from documents, on whichever device.
+fn check_rebuilding(world: &mut World, before: &Contents) {
+    let number = world.dice.index(world.devices.len());
+    let device = &world.devices[number];
+    let space = device.space.as_ref().unwrap();
+    space.rebuild_documents().unwrap();
+    let after = Contents::of(device);
+    for (id, document) in &before.documents {
+        assert_eq!(after.documents[id].heads, document.heads, "{id}, made anew on device {number}");
+        assert_eq!(after.documents[id].text, document.text, "{id}, made anew on device {number}");
+    }
+    assert_eq!(after.documents.len(), before.documents.len());
+    assert_eq!(after.rows, before.rows, "rows made anew on device {number}");
+    check_status(number, space);
+    space.rebuild_rows().unwrap();
+    assert_eq!(Contents::of(device).rows, before.rows, "rows made anew on device {number}");
+}
+
+fn count(world: &mut World, contents: &Contents, ledger: &Ledger) {
+    let conflicts = contents.documents.values().map(|document| document.conflicts).sum();
+    world.counts.add_many("conflicts", conflicts);
+    world.counts.add_many("documents", contents.documents.len() as u64);
+    world.counts.add_many("entries", contents.vector.records().map(|record| record.tip.seq).sum());
+    let forked = contents.vector.logs().filter(|log| contents.vector.tips(log).count() > 1).count();
+    world.counts.add_many("forked logs", forked as u64);
+    for (what, many) in ledger.shared() {
+        world.counts.add_many(what, many);
+    }
+    world.counts.0.retain(|_, many| *many > 0);
+}
+
+/// Everything a device's disk holds that must be the same on all of them.
+struct Contents {
+    vector: Vector,
+    documents: BTreeMap<DocumentId, Document>,
+    rows: Vec<Pair>,
+}
+
+struct Document {
+    heads: Vec<ChangeHash>,
+    /// All that can be read in it, conflicting values too.
+    text: String,
+    conflicts: u64,
+}
+
+impl Contents {
+    fn of(device: &Device) -> Self {
+        let store = store(device);
+        let snapshot = store.read().unwrap();
+        let mut documents = BTreeMap::new();
+        for id in snapshot.document_ids().unwrap() {
+            let stored = Automerge::load(&snapshot.document(&id).unwrap().unwrap()).unwrap();
+            documents.insert(DocumentId(id), Document::of(&stored));
+        }
+        let rows = snapshot.pairs(Table::ROWS, b"").unwrap();
+        let vector = snapshot.log(0).vector().unwrap();
+        Self { vector, documents, rows }
+    }
+}
+
+impl Document {
+    fn of(stored: &Automerge) -> Self {
+        let mut heads = stored.get_heads();
+        heads.sort();
+        let (mut text, mut conflicts) = (String::new(), 0);
+        for key in stored.keys(ROOT) {
+            let values = stored.get_all(ROOT, &key).unwrap();
+            conflicts += u64::from(values.len() > 1);
+            for (value, object) in values {
+                let value = match value {
+                    Value::Scalar(scalar) => print(&scalar),
+                    Value::Object(_) => stored.text(object).unwrap(),
+                };
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        Self { heads, text, conflicts }
+    }
+}

@@ -1,0 +1,105 @@
+//! A few devices and a relay live through whatever the dice give them; afterwards all devices must have the same, and
+//! nothing that was acknowledged may be missing.
+//!
+//! Each seed is a world of its own. A failure prints the seed and the command that plays it again. `TIES_SIM_SEEDS`
+//! says how many seeds to play (200 by default), `TIES_SIM_SEED` plays one and tells what happened in it.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod checks;
+mod edits;
+mod ledger;
+mod story;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ties_tests::Counts;
+
+/// What must have happened at least once in so many seeds, or they prove too little.
+const REACHED: [&str; 24] = [
+    "answers that did not come",
+    "breaks",
+    "conflicts",
+    "deletions",
+    "device crashes while writing",
+    "device kills",
+    "device power losses",
+    "device rollbacks",
+    "documents seeded on two devices",
+    "documents with several writers",
+    "forked logs",
+    "forks seen",
+    "frames lost",
+    "joins",
+    "mailboxes made again",
+    "notes with several writers",
+    "operations of many entries",
+    "relay crashes while writing",
+    "relay kills",
+    "relay power losses",
+    "relay rollbacks",
+    "relay wipes",
+    "times cut off",
+    "writes acknowledged",
+];
+const ENOUGH: u64 = 200;
+
+#[test]
+fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
+    if let Some(seed) = number("TIES_SIM_SEED") {
+        let counts = story::live(seed);
+        println!("{counts:#?}");
+        return;
+    }
+    let seeds = number("TIES_SIM_SEEDS").unwrap_or(ENOUGH);
+    let (next, total, failed) = (AtomicU64::new(0), Mutex::new(Counts::default()), Mutex::new(Vec::new()));
+    let play = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds || failed.lock().unwrap().len() >= 20 {
+                break;
+            }
+            match catch_unwind(AssertUnwindSafe(|| story::live(seed))) {
+                Ok(counts) => total.lock().unwrap().join(&counts),
+                Err(panic) => failed.lock().unwrap().push((seed, message(&*panic))),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(play)));
+    });
+    let (total, mut failed) = (total.into_inner().unwrap(), failed.into_inner().unwrap());
+    println!("{seeds} seeds: {total:#?}");
+    failed.sort();
+    for (seed, why) in &failed {
+        println!("seed {seed}: {why}");
+        println!("    TIES_SIM_SEED={seed} cargo test -p ties-tests --test simulation -- --nocapture");
+    }
+    assert!(failed.is_empty(), "{} of {seeds} seeds failed; see above for the commands that play them", failed.len());
+    if seeds >= ENOUGH {
+        let missing: Vec<_> = REACHED.iter().filter(|what| !total.0.contains_key(**what)).collect();
+        assert!(missing.is_empty(), "never happened: {missing:?}");
+    }
+}
+
+#[test]
+fn one_seed_is_one_world() {
+    for seed in 0..3 {
+        let first = story::live(seed);
+        assert_eq!(first, story::live(seed), "seed {seed}");
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}

@@ -1,0 +1,190 @@
+//! One seed: how many devices, what they write, and everything that befalls them.
+
+use ties_tests::{Counts, Ending, Weather, World};
+
+use crate::checks::check;
+use crate::edits::{operate, operate_at_large};
+use crate::ledger::Ledger;
+
+/// Plays a seed to its end; panics if something is not as it must be.
+pub(crate) fn live(seed: u64) -> Counts {
+    let mut story = Story::new(seed);
+    while story.acts > 0 {
+        story.acts -= 1;
+        story.act();
+        let pause = story.world.dice.range(1..story.pace);
+        story.world.run(pause);
+    }
+    while story.world.devices.len() < story.devices {
+        story.join();
+        story.world.run(1000);
+    }
+    check(story.world, &story.ledger)
+}
+
+struct Story {
+    world: World,
+    ledger: Ledger,
+    devices: usize,
+    acts: u64,
+    /// The longest pause between two acts.
+    pace: u64,
+    /// Of a thousand acts that are trouble, how many befall each.
+    trouble: u64,
+    writes: u64,
+    /// Which device is restored from backups, if any. Were it several, they could lose what somebody else's entries
+    /// build upon, and no program could help.
+    restored: Option<usize>,
+    backup: Option<Vec<u8>>,
+    rollbacks: u64,
+    relay_backup: Option<Vec<u8>>,
+}
+
+const MOST_ROLLBACKS: u64 = 3;
+
+impl Story {
+    fn new(seed: u64) -> Self {
+        let mut world = World::new(seed);
+        let dice = &mut world.dice;
+        let devices = dice.range(2..5) as usize;
+        let (acts, pace) = (dice.range(20..70), [2, 500, 5000, 60_000][dice.index(4)]);
+        let trouble = [0, 150, 350, 600][dice.index(4)];
+        let restored = dice.per_mille(350).then(|| dice.index(devices));
+        let weather = if dice.per_mille(150) { Weather::fair() } else { Weather::foul(dice) };
+        world.weather = weather;
+        Self {
+            world,
+            ledger: Ledger::default(),
+            devices,
+            acts,
+            pace,
+            trouble,
+            writes: 0,
+            restored,
+            backup: None,
+            rollbacks: 0,
+            relay_backup: None,
+        }
+    }
+
+    fn act(&mut self) {
+        if self.world.devices.len() < self.devices && self.world.dice.per_mille(300) {
+            self.join();
+        } else if self.world.dice.per_mille(self.trouble) {
+            self.make_trouble();
+        } else if self.restored.is_some() && self.world.dice.per_mille(80) {
+            self.go_back();
+        } else {
+            let number = self.some_device();
+            self.write(number);
+        }
+    }
+
+    fn join(&mut self) {
+        self.world.join();
+    }
+
+    fn some_device(&mut self) -> usize {
+        self.world.dice.index(self.world.devices.len())
+    }
+
+    fn write(&mut self, number: usize) {
+        self.writes += 1;
+        let Some(space) = self.world.devices[number].space.clone() else { return };
+        let before = space.offline().vector().unwrap();
+        let (mark, large) = (self.writes, self.world.dice.per_mille(5));
+        let done = self.world.write(number, |edit, dice| {
+            if large { operate_at_large(edit, dice, mark) } else { operate(edit, dice, mark) }
+        });
+        let Some(done) = done else { return };
+        let after = space.offline().vector().unwrap();
+        let entries = |vector: &ties_sealed_log::Vector| vector.records().map(|record| record.tip.seq).sum::<u64>();
+        if entries(&after) > entries(&before) + 1 {
+            self.world.counts.add("operations of many entries");
+        }
+        self.world.counts.add("writes acknowledged");
+        self.world.counts.add_many("deletions", done.deleted.len() as u64);
+        self.ledger.enter(number, &before, &after, done);
+    }
+
+    fn make_trouble(&mut self) {
+        let number = self.some_device();
+        let down = self.world.dice.range(100..60_000);
+        let ending = if self.world.dice.per_mille(600) { Ending::PowerLost } else { Ending::Killed };
+        match self.world.dice.below(22) {
+            0..=5 => self.break_some_link(),
+            6..=8 => self.world.end(number, ending, down),
+            9..=11 => {
+                let operations = self.world.dice.below(80);
+                self.world.devices[number].disk.fail_after(operations);
+            }
+            12 => self.world.end_relay(ending, down),
+            13..=14 => {
+                let operations = self.world.dice.below(80);
+                self.world.relay.disk.fail_after(operations);
+            }
+            15 => self.replace_relay_disk(None, down),
+            16 => {
+                if let Some(image) = self.relay_backup.take() {
+                    self.replace_relay_disk(Some(image), down);
+                }
+            }
+            17 => self.relay_backup = Some(self.world.relay.disk.image()),
+            18..=19 => {
+                let reachable = !self.world.devices[number].reachable;
+                if !reachable {
+                    self.world.counts.add("times cut off");
+                }
+                self.world.set_reachable(number, reachable);
+            }
+            20 => self.world.devices[number].stays ^= true,
+            _ => self.world.weather = Weather::foul(&mut self.world.dice),
+        }
+    }
+
+    fn break_some_link(&mut self) {
+        let links = self.world.whole_links();
+        if !links.is_empty() {
+            let link = links[self.world.dice.index(links.len())];
+            self.world.break_link(link);
+        }
+    }
+
+    fn replace_relay_disk(&mut self, image: Option<Vec<u8>>, down: u64) {
+        self.world.replace_relay_disk(image, down);
+        self.forgive();
+    }
+
+    /// A backup from before the last device was admitted could forget a device, and nobody would know it any more.
+    fn back_up(&mut self) {
+        if let Some(number) = self.restored
+            && self.world.devices.len() == self.devices
+        {
+            self.backup = Some(self.world.devices[number].disk.image());
+        }
+    }
+
+    /// Restores a backup, or makes one to be restored later.
+    fn go_back(&mut self) {
+        let image = self.backup.clone().filter(|_| self.world.dice.per_mille(600));
+        let (Some(number), Some(image)) = (self.restored, image) else { return self.back_up() };
+        if self.rollbacks < MOST_ROLLBACKS {
+            self.rollbacks += 1;
+            let down = self.world.dice.range(100..2000);
+            self.world.restore(number, image, down);
+            self.forgive();
+            // Mostly its owner does not wait until it has heard from the others.
+            self.world.run(down);
+            for _ in 0..self.world.dice.below(4) {
+                self.write(number);
+            }
+        }
+    }
+
+    fn forgive(&mut self) {
+        // The mailbox is the same for all; the founder's disk has it from the beginning.
+        let mailbox = self.world.mailbox();
+        let lost = self.ledger.forgive(&self.world, &mailbox);
+        self.world.counts.add_many("writes lost with their only copy", lost as u64);
+    }
+}
