@@ -1,8 +1,8 @@
 //! How a space, and a device's place in it, comes to be.
 
 use ties_sealed_log::{
-    DeviceKeys, Entry, EntryName, EpochKey, Genesis, LogKey, OpenLog, Payload, RecoveryCert, RecoveryEnvelope,
-    RecoveryWords, Rotate, Secret, Wrap, WrapContext, epoch_id,
+    DeviceKeys, Entry, EntryName, EpochKey, Genesis, Payload, RecoveryCert, RecoveryEnvelope, RecoveryWords, Rotate,
+    Secret, Wrap, WrapContext, epoch_id,
 };
 use ties_store::{Table, Transaction};
 
