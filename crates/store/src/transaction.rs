@@ -29,16 +29,16 @@ impl Transaction {
     /// # Errors
     /// If the operating system refuses; then nothing was changed.
     pub fn commit(mut self) -> Result<(), StoreError> {
+        // Asked first: after a failure redb may answer anything, or nothing but that failure again.
+        if self.failed {
+            shielded_drop(self.redb.take());
+            return Err(StoreError::Unfinished);
+        }
         let serial = self.serial()? + 1;
         self.put(Table::META, SERIAL, &serial.to_le_bytes())?;
-        let failed = std::mem::replace(&mut self.failed, true);
-        match self.redb.take() {
-            Some(redb) if !failed => shield(|| Ok(redb.commit()?)),
-            unfinished => {
-                shielded_drop(unfinished);
-                Err(StoreError::Unfinished)
-            }
-        }
+        self.failed = true;
+        let redb = self.redb.take().ok_or(StoreError::Unfinished)?;
+        shield(|| Ok(redb.commit()?))
     }
 
     /// The logs of one space (a device has one: 0) or of one mailbox, to read and extend.
