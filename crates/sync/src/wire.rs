@@ -106,7 +106,7 @@ pub enum Message {
 }
 
 /// Why something is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// The protocol version is not spoken here.
     #[error("the other side speaks another version")]
@@ -126,8 +126,8 @@ pub enum Refusal {
     /// The log has too many branches.
     #[error("the log has too many branches")]
     Branches,
-    /// A quota is used up.
-    #[error("the mailbox's quota is used up")]
+    /// The mailbox holds as many bytes as it may.
+    #[error("the mailbox is full")]
     Quota,
     /// The statement, opening or entry is not valid.
     #[error("malformed or wrongly signed")]
@@ -139,8 +139,44 @@ pub enum Refusal {
     #[error("the rendezvous is taken by two others")]
     RoomTaken,
     /// Too much at once.
-    #[error("too many requests")]
+    #[error("too many requests at once")]
     Busy,
+    /// The invite token was good once: it is used up, or its time is over.
+    #[error("the invite token is used up or its time is over")]
+    Spent,
+    /// The key or the address has made as many mailboxes as it may.
+    #[error("as many mailboxes were made from here as the relay allows")]
+    Mailboxes,
+    /// The mailbox has as many pseudonyms as it may.
+    #[error("the mailbox has as many devices as the relay allows")]
+    Pseudonyms,
+    /// The mailbox has as many logs as it may.
+    #[error("the mailbox has as many logs as the relay allows")]
+    Logs,
+}
+
+impl Refusal {
+    /// What it is called in lists and counts.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::NoMailbox => "no-mailbox",
+            Self::NotPermitted => "not-permitted",
+            Self::NotOpened => "not-opened",
+            Self::Gap => "gap",
+            Self::Branches => "branches",
+            Self::Quota => "quota",
+            Self::Invalid => "invalid",
+            Self::Token => "token",
+            Self::RoomTaken => "room-taken",
+            Self::Busy => "busy",
+            Self::Spent => "token-spent",
+            Self::Mailboxes => "mailboxes",
+            Self::Pseudonyms => "pseudonyms",
+            Self::Logs => "logs",
+        }
+    }
 }
 
 impl Message {
