@@ -43,7 +43,8 @@ impl Reception {
     pub(crate) async fn attend(&self, id: ConnectionId, tcp: TcpStream, stranger: Stranger) {
         let since = self.clock.now();
         let _ = tcp.set_nodelay(true);
-        let link = match self.acceptor.accept(tcp).await {
+        // In a box of its own, for what it takes to come up is more than what an idle connection needs ever after.
+        let link = match Box::pin(self.acceptor.accept(tcp)).await {
             Ok(Accepted::Link(link)) => link,
             Ok(Accepted::HealthCheck) => return,
             Err(error) => return debug!(%error, "a connection came to nothing"),

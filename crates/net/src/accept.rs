@@ -103,7 +103,7 @@ async fn upgrade(mut stream: Box<dyn Stream>, exporter: [u8; 32]) -> Result<Acce
         }
     };
     let stream: Box<dyn Stream> = Box::new(Replayed::new(head, stream));
-    let socket = accept_async_with_config(stream, Some(websocket_config()))
+    let socket = accept_async_with_config(stream, Some(websocket_config(READ_BUFFER)))
         .await
         .map_err(|error| AcceptError::Upgrade(error.into()))?;
     Ok(Accepted::Link(Link::new(socket, exporter, host)))
@@ -211,6 +211,8 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// The longest head of a request.
 const MAX_HEAD: usize = 8 << 10;
+/// A relay holds thousands of idle links, and 2 KiB take most messages in one read.
+const READ_BUFFER: usize = 2 << 10;
 /// From the accepted connection to the WebSocket.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(5);
 

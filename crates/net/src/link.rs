@@ -275,12 +275,12 @@ impl Pulse {
 pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 type SharedSocket = Arc<Mutex<Socket>>;
 
-/// Bounds for what one end can make the other hold.
-pub(crate) fn websocket_config() -> WebSocketConfig {
+/// Bounds for what one end can make the other hold. Each link keeps its read buffer for as long as it lives.
+pub(crate) fn websocket_config(read_buffer: usize) -> WebSocketConfig {
     // With a target of 0 every message goes to the socket at once; the bound leaves room for a ping or a close behind
     // one frame that the socket has not taken yet.
     WebSocketConfig::default()
-        .read_buffer_size(4 << 10)
+        .read_buffer_size(read_buffer)
         .write_buffer_size(0)
         .max_write_buffer_size(2 * MAX_FRAME)
         .max_message_size(Some(MAX_FRAME))
