@@ -34,24 +34,28 @@ pub(crate) enum Made {
 /// Raw bytes of changes that go into one entry; compressed they stay far below an entry's bound.
 const BATCH: usize = 2 << 20;
 
-/// Seals changes into as many entries of this device's log as they need.
+/// Seals changes into as many entries of this device's log as they need; gives the entries.
 pub(crate) fn write_changes(
     transaction: &mut Transaction,
     environment: &mut Environment,
     nonce: &[u8; 16],
     items: Items,
-) -> Result<(), Fault> {
+) -> Result<Vec<Entry>, Fault> {
+    let mut written = Vec::new();
     let mut batch: Items = Vec::new();
     let mut bytes = 0;
     for item in items {
         if bytes + item.2.len() > BATCH && !batch.is_empty() {
-            write_batch(transaction, environment, nonce, std::mem::take(&mut batch))?;
+            write_batch(transaction, environment, nonce, std::mem::take(&mut batch), &mut written)?;
             bytes = 0;
         }
         bytes += item.2.len() + 20;
         batch.push(item);
     }
-    if batch.is_empty() { Ok(()) } else { write_batch(transaction, environment, nonce, batch) }
+    if !batch.is_empty() {
+        write_batch(transaction, environment, nonce, batch, &mut written)?;
+    }
+    Ok(written)
 }
 
 fn write_batch(
@@ -59,15 +63,19 @@ fn write_batch(
     environment: &mut Environment,
     nonce: &[u8; 16],
     mut batch: Items,
+    written: &mut Vec<Entry>,
 ) -> Result<(), Fault> {
     match append(transaction, environment, &Payload::Changes(changes(nonce, &batch))) {
         // What does not compress is halved until it fits.
         Err(Fault::TooLarge) if batch.len() > 1 => {
             let second = batch.split_off(batch.len() / 2);
-            write_batch(transaction, environment, nonce, batch)?;
-            write_batch(transaction, environment, nonce, second)
+            write_batch(transaction, environment, nonce, batch, written)?;
+            write_batch(transaction, environment, nonce, second, written)
         }
-        written => written.map(|_| ()),
+        entry => {
+            written.push(entry?);
+            Ok(())
+        }
     }
 }
 

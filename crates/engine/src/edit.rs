@@ -1,7 +1,9 @@
 //! Writing documents.
 
+use std::collections::BTreeMap;
+
 use automerge::transaction::{CommitOptions, Transactable, Transaction as Changing};
-use automerge::{ActorId, Automerge, AutomergeError, ROOT};
+use automerge::{ActorId, Automerge, AutomergeError, ChangeHash, ROOT, ReadDoc, ScalarValue, ValueRef};
 use ties_sealed_log::{actor, seed_change};
 use ties_store::{Read, Table, Transaction};
 
@@ -9,7 +11,9 @@ use crate::author::{Items, Made, leave_fork, log_key, write_changes};
 use crate::document::{DELETED, DocumentId, Projection, is_deleted};
 use crate::documents::Documents;
 use crate::environment::Environment;
+use crate::operations::Ongoing;
 use crate::records::Fault;
+use crate::take_back::{Plan, TakenBack, unbegun};
 use crate::view::Pair;
 
 /// Why an edit fails. The whole of it is undone then.
@@ -61,7 +65,8 @@ impl<'s> Edit<'s> {
     }
 
     /// Gives a document its first state: the same bytes on every device, so that an import of one file on two of them
-    /// is one change. Returns `false`, and changes nothing, if the document exists already, even if it was deleted.
+    /// is one change. Returns `false`, and changes nothing, if the document exists already, even if it was deleted;
+    /// one whose beginning was undone is begun anew.
     ///
     /// # Errors
     /// When the closure fails, or does nothing.
@@ -71,7 +76,7 @@ impl<'s> Edit<'s> {
         first: impl FnOnce(&mut Changing<'_>) -> Result<T, AutomergeError>,
     ) -> Result<bool, EditError> {
         if self.documents.exists(&self.transaction, id)? {
-            return Ok(false);
+            return self.begin_anew(id, first);
         }
         let mut blank = Automerge::new().with_actor(ActorId::from(seed_change::BLANK_ACTOR));
         let mut changing = blank.transaction();
@@ -86,6 +91,24 @@ impl<'s> Edit<'s> {
         Ok(true)
     }
 
+    /// Gives a document whose beginning was undone its first state again, or another one. Returns `false` if there is
+    /// more in it than an undone beginning.
+    fn begin_anew<T>(
+        &mut self,
+        id: DocumentId,
+        first: impl FnOnce(&mut Changing<'_>) -> Result<T, AutomergeError>,
+    ) -> Result<bool, EditError> {
+        let document = self.documents.open(&self.transaction, id)?;
+        let Some(undos) = is_deleted(document).then(|| unbegun(document)).flatten() else { return Ok(false) };
+        self.take_back(id, &undos)?;
+        let mut blank = Automerge::new();
+        let mut changing = blank.transaction();
+        first(&mut changing)?;
+        changing.commit();
+        self.change(id, |changing| Ok::<_, EditError>(put_scalars(&blank, changing)?))?;
+        Ok(true)
+    }
+
     /// Changes a document; one that does not exist yet is made by it. A closure that changes nothing writes nothing.
     ///
     /// # Errors
@@ -93,6 +116,26 @@ impl<'s> Edit<'s> {
     pub fn change<T, E: From<EditError>>(
         &mut self,
         id: DocumentId,
+        change: impl FnOnce(&mut Changing<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.change_saying(id, None, change)
+    }
+
+    /// Takes back what these changes of a document did to it, as far as nothing later builds upon it.
+    pub(crate) fn take_back(&mut self, id: DocumentId, changes: &[ChangeHash]) -> Result<TakenBack, EditError> {
+        let document = self.documents.open(&self.transaction, id)?;
+        let plan = Plan::of(document, changes)?;
+        if let Some(message) = plan.message() {
+            self.change_saying(id, Some(message), |changing| Ok::<_, EditError>(plan.carry_out(changing)?))?;
+        }
+        Ok(plan.report(id))
+    }
+
+    /// As [`Self::change`], with a message that stays with the change.
+    fn change_saying<T, E: From<EditError>>(
+        &mut self,
+        id: DocumentId,
+        message: Option<String>,
         change: impl FnOnce(&mut Changing<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let time = i64::try_from(self.environment.now() / 1000).unwrap_or(i64::MAX);
@@ -106,7 +149,9 @@ impl<'s> Edit<'s> {
                 return Err(error);
             }
         };
-        let (hash, _) = changing.commit_with(CommitOptions::default().with_time(time));
+        let mut options = CommitOptions::default().with_time(time);
+        options.message = message;
+        let (hash, _) = changing.commit_with(options);
         if hash.is_some()
             && let Some(made) = document.get_last_local_change()
         {
@@ -181,21 +226,46 @@ impl<'s> Edit<'s> {
         self.environment.now()
     }
 
-    /// Seals what was changed and makes all of it durable; `false` if nothing was changed.
-    pub(crate) fn commit(mut self) -> Result<bool, Fault> {
+    /// Seals what was changed and makes all of it durable, noted as part of an operation; `false` if nothing was changed.
+    pub(crate) fn commit(mut self, operation: &mut Ongoing) -> Result<bool, Fault> {
         if self.items.is_empty() {
             return Ok(false);
         }
         self.flush()?;
         let items = std::mem::take(&mut self.items);
-        write_changes(&mut self.transaction, self.environment, &self.nonce, items)?;
+        let documents: Vec<DocumentId> = items.iter().map(|(id, ..)| *id).collect();
+        let entries = write_changes(&mut self.transaction, self.environment, &self.nonce, items)?;
+        let number = operation.note(&mut self.transaction, self.environment.now(), &documents, &entries)?;
         self.transaction.commit()?;
+        operation.noted(number);
         Ok(true)
     }
 
     fn flush(&mut self) -> Result<(), Fault> {
         self.documents.flush(&mut self.transaction, self.projection)
     }
+}
+
+/// Gives a document the scalars of another at its root, and no others there.
+fn put_scalars(wanted: &Automerge, changing: &mut Changing<'_>) -> Result<(), AutomergeError> {
+    let (wanted, present) = (scalars(wanted), scalars(changing));
+    for key in present.keys().filter(|key| !wanted.contains_key(*key)) {
+        changing.delete(ROOT, key.as_str())?;
+    }
+    for (key, value) in wanted {
+        if present.get(&key) != Some(&value) {
+            changing.put(ROOT, key, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn scalars(document: &impl ReadDoc) -> BTreeMap<String, ScalarValue> {
+    let values = document.map_range(ROOT, ..).filter_map(|item| match item.value {
+        ValueRef::Scalar(value) => Some((item.key.into_owned(), value.into())),
+        ValueRef::Object(_) => None,
+    });
+    values.collect()
 }
 
 impl std::fmt::Debug for Edit<'_> {

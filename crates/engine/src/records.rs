@@ -36,12 +36,16 @@ pub(crate) const CONTACTS: Table = Table::named("engine/contacts");
 /// Keys of this device's logs before the present one, by log: to open them at mailboxes.
 pub(crate) const OWN_LOGS: Table = Table::named("engine/own-logs");
 pub(crate) const BAD: Table = Table::named("engine/bad");
+/// What this device did, by number.
+pub(crate) const OPERATIONS: Table = Table::named("engine/operations");
 
 pub(crate) const DEVICE: &[u8] = b"device";
 pub(crate) const SPACE: &[u8] = b"space";
 pub(crate) const LOG: &[u8] = b"log";
 pub(crate) const NAMED: &[u8] = b"named";
 pub(crate) const PROJECTION: &[u8] = b"projection";
+/// How many operations there were.
+pub(crate) const OPERATION_COUNT: &[u8] = b"operations";
 
 /// This device.
 #[derive(Serialize, Deserialize)]
@@ -110,6 +114,33 @@ pub(crate) struct ContactRecord {
     pub(crate) acknowledged: Vec<TipRecord>,
     /// Why the last attempt failed.
     pub(crate) error: Option<String>,
+}
+
+/// An operation of this device: what its entries do not say already.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OperationRecord {
+    pub(crate) id: [u8; 8],
+    /// Milliseconds since 1970.
+    pub(crate) time: u64,
+    pub(crate) label: String,
+    /// The entries that hold its changes.
+    pub(crate) entries: Vec<EntryPlace>,
+    /// How many documents they change.
+    pub(crate) documents: u32,
+    /// The first few of these.
+    pub(crate) first: Vec<[u8; 16]>,
+    /// The numbers of the operations that it takes back, if it is an undo.
+    pub(crate) undoes: Vec<u64>,
+    /// Whether it came to its end; an undo that did not has to be done once more.
+    pub(crate) complete: bool,
+}
+
+/// Where an entry of this device stands.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct EntryPlace {
+    pub(crate) log: LogId,
+    pub(crate) seq: u64,
+    pub(crate) name: EntryName,
 }
 
 /// Why an entry waits.

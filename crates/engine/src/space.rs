@@ -12,6 +12,7 @@ use crate::document::{DocumentId, Projection};
 use crate::documents::{load_stored, write_rows};
 use crate::edit::{Edit, EditError};
 use crate::environment::{Clock, Environment};
+use crate::operations::Ongoing;
 use crate::poke::Pokes;
 use crate::records::{Fault, PROJECTION, SPACE, SpaceRecord, put_record, record};
 use crate::view::View;
@@ -191,7 +192,7 @@ impl Space {
     }
 
     /// Changes documents in one operation: everything the closure does is durable when this returns, or nothing is.
-    /// Waits while another writes, here or in another process.
+    /// Waits while another writes, here or in another process. [`Self::operation`] gives it a name.
     ///
     /// # Errors
     /// Whatever the closure returns, or what went wrong below.
@@ -199,12 +200,20 @@ impl Space {
         &self,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
     ) -> Result<T, WriteError<E>> {
+        self.operation("").write(edit)
+    }
+
+    pub(crate) fn write_as<T, E: From<EditError>>(
+        &self,
+        operation: &mut Ongoing,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<T, E>,
+    ) -> Result<T, WriteError<E>> {
         let transaction = self.inner.store.write().map_err(Fault::from)?;
         let nonce = self.inner.nonce();
         let mut environment = self.inner.environment();
         let mut editing = Edit::begin(transaction, &*self.inner.projection, &mut environment, nonce)?;
         let done = edit(&mut editing).map_err(WriteError::Edit)?;
-        if editing.commit()? {
+        if editing.commit(operation)? {
             drop(environment);
             self.inner.committed();
         }
