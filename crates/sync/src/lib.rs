@@ -1,7 +1,8 @@
 //! What two replicas of sealed logs say to each other, and when.
 //!
 //! A [`Session`] reconciles two replicas over any link: a relay's, a peer's. [`ExpectHello`] and [`ExpectAuth`] are the
-//! two ends of the proof that comes before a relay's session; [`Host`] and [`Guest`] admit a new device by [`Ticket`].
+//! two ends of the proof that comes before a relay's session; [`Host`] and [`Guest`] admit a new device by [`Ticket`], on which
+//! [`ExpectHail`] and [`ExpectOffer`] agree where there is only a [`Code`] of three words.
 //!
 //! The crate is pure: it owns no socket, no clock and no randomness. What happened goes in, what to do comes out; time
 //! is the host's, as a duration since whatever moment it likes.
@@ -15,6 +16,9 @@
 #[doc = include_str!("../PROTOCOL.md")]
 pub mod protocol {}
 
+mod code;
+mod code_pairing;
+mod cpace;
 mod handshake;
 mod pairing;
 mod replica;
@@ -23,9 +27,11 @@ mod session;
 mod ticket;
 mod wire;
 
+pub use code::{Code, CodeError};
+pub use code_pairing::{Agreed, ExpectConfirm, ExpectHail, ExpectOffer, ExpectProof, Invited, Stake};
 pub use handshake::{Channel, ExpectAuth, ExpectHello, ExpectWelcome, Greeted, Greeting, HandshakeError};
 pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, PairingError, Welcome, share_keys};
 pub use replica::{Replica, Taken};
 pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
 pub use ticket::{Ticket, TicketError};
-pub use wire::{MAX_FRAME, MAX_LOGS, MAX_PASS, MAX_TIPS, Message, Refusal, VERSION, WINDOW};
+pub use wire::{MAX_FRAME, MAX_LOGS, MAX_NOTE, MAX_PASS, MAX_TIPS, Message, Refusal, VERSION, WINDOW};

@@ -1,4 +1,4 @@
-//! Admitting a new device with a ticket.
+//! Admitting a new device with a ticket, which was handed over or agreed on by a code.
 //!
 //! The old device is the host, the new one the guest. Four messages, each sealed under keys from the ticket's secret,
 //! so that whoever carries them (a relay's room, later a folder) learns nothing:
@@ -22,6 +22,7 @@ use ties_sealed_log::{
     SEAL_OVERHEAD, Secret, Share, SpaceId, Wrap, WrapContext, decode, encode,
 };
 
+use crate::code_pairing::Stake;
 use crate::ticket::Ticket;
 use crate::wire::MAX_PASS;
 
@@ -31,6 +32,12 @@ pub enum PairingError {
     /// A message that was not sealed with this ticket.
     #[error("a message that was not made with this ticket")]
     Foreign,
+    /// The two sides do not mean the same code, or somebody is between them. The code is void now.
+    #[error("the code is not the one that the other device shows")]
+    WrongCode,
+    /// The other side pairs in another way.
+    #[error("the other device speaks another version")]
+    Version,
     /// A message that has no place here.
     #[error("a message out of turn")]
     OutOfTurn,
@@ -40,6 +47,9 @@ pub enum PairingError {
     /// Another device answers than the ticket names.
     #[error("another device answers than the one that made the ticket")]
     WrongHost,
+    /// Another device comes than the one that had the code.
+    #[error("another device comes than the one that proved the code")]
+    WrongGuest,
     /// A second guest came with one ticket.
     #[error("the ticket was used by another device already")]
     Used,
@@ -138,6 +148,8 @@ pub enum HostStep {
 /// The existing device's side.
 pub struct Host {
     channel: Channel,
+    /// Who it must be, where a code was used.
+    expected: Option<Stake>,
     guest: Option<Hello>,
     answer: Option<Answer>,
     enlisted: BTreeMap<RelayKey, KnownPseudonym>,
@@ -162,7 +174,14 @@ impl Host {
     /// Waits for the guest of a ticket. When the ticket expires, drop it: this side reads no clock.
     #[must_use]
     pub fn new(ticket: &Ticket) -> Self {
-        Self { channel: Channel::new(ticket), guest: None, answer: None, enlisted: BTreeMap::new(), done: None }
+        let channel = Channel::new(ticket);
+        Self { channel, expected: None, guest: None, answer: None, enlisted: BTreeMap::new(), done: None }
+    }
+
+    /// Waits for the one guest that a code was agreed with.
+    #[must_use]
+    pub fn of(ticket: &Ticket, guest: Stake) -> Self {
+        Self { expected: Some(guest), ..Self::new(ticket) }
     }
 
     /// Takes a message from the room.
@@ -219,6 +238,9 @@ impl Host {
             Some(_) => {
                 let answer = self.answer.as_ref();
                 Ok(answer.map_or(HostStep::Wait, |answer| HostStep::Repeat(answer.frame().to_vec())))
+            }
+            None if self.expected.is_some_and(|expected| !expected.is_of(&hello.certificate)) => {
+                Err(PairingError::WrongGuest)
             }
             None if hello.name.len() > MAX_NAME || hello.name.is_empty() => {
                 Err(PairingError::Malformed(DecodeError::Bounds))

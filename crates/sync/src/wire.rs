@@ -22,6 +22,9 @@ pub const MAX_TIPS: usize = MAX_LOGS * MAX_BRANCHES;
 /// The longest message that a rendezvous passes on.
 pub const MAX_PASS: usize = 32 << 10;
 
+/// The longest message that passes under a nameplate.
+pub const MAX_NOTE: usize = 2 << 10;
+
 /// A message; one frame carries one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -103,6 +106,20 @@ pub enum Message {
     Pass(ByteBuf),
     /// A request is refused; the link stays.
     Sorry(Refusal),
+    /// Asks for a number under which one other device can be met, for a code.
+    Reserve,
+    /// Answers [`Message::Reserve`].
+    Nameplate {
+        /// The number, short and soon given to others again.
+        number: u32,
+    },
+    /// Meets whoever reserved this number. It works once: the number is nobody else's from then on.
+    Claim {
+        /// The number.
+        number: u32,
+    },
+    /// The other one is gone, or the time is over; so is the number.
+    Left,
 }
 
 /// Why something is refused.
@@ -153,6 +170,9 @@ pub enum Refusal {
     /// The mailbox has as many logs as it may.
     #[error("the mailbox has as many logs as the relay allows")]
     Logs,
+    /// Nobody waits under this number (any more).
+    #[error("no device waits for this code")]
+    NoNameplate,
 }
 
 impl Refusal {
@@ -175,6 +195,7 @@ impl Refusal {
             Self::Mailboxes => "mailboxes",
             Self::Pseudonyms => "pseudonyms",
             Self::Logs => "logs",
+            Self::NoNameplate => "no-nameplate",
         }
     }
 }

@@ -41,6 +41,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         R::Token,
         R::RoomTaken,
         R::Busy,
+        R::NoNameplate,
     ])
 }
 
@@ -68,6 +69,10 @@ fn message() -> impl Strategy<Value = Message> {
         vec(id.prop_map(MailboxId), 0..5).prop_map(Message::Mailboxes),
         id.prop_map(|room| Message::Meet { room }),
         bytes().prop_map(Message::Pass),
+        any::<u32>().prop_map(|number| Message::Nameplate { number }),
+        any::<u32>().prop_map(|number| Message::Claim { number }),
+        Just(Message::Reserve),
+        Just(Message::Left),
         refusal().prop_map(Message::Sorry),
     ]
 }

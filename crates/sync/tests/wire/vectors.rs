@@ -101,6 +101,11 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("sorry-token", Message::Sorry(Refusal::Token)),
         ("sorry-room-taken", Message::Sorry(Refusal::RoomTaken)),
         ("sorry-busy", Message::Sorry(Refusal::Busy)),
+        ("sorry-no-nameplate", Message::Sorry(Refusal::NoNameplate)),
+        ("reserve", Message::Reserve),
+        ("nameplate", Message::Nameplate { number: 17 }),
+        ("claim", Message::Claim { number: 4321 }),
+        ("left", Message::Left),
     ]
 }
 
@@ -112,7 +117,7 @@ fn every_message_is_written_as_it_always_was() {
         assert_eq!(Message::decode(&message.encode()).unwrap(), message, "{name}");
     }
     let numbers: BTreeMap<u8, ()> = made.0.iter().map(|(_, frame)| (frame[0], ())).collect();
-    assert!(numbers.into_keys().eq(0..17), "every number of PROTOCOL.md has a vector");
+    assert!(numbers.into_keys().eq(0..21), "every number of PROTOCOL.md has a vector");
 }
 
 #[test]
