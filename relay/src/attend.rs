@@ -40,7 +40,7 @@ impl Reception {
     }
 
     /// Attends to one connection until it ends.
-    pub(crate) async fn attend(&self, id: ConnectionId, tcp: TcpStream, stranger: Stranger) {
+    pub(crate) async fn attend(&self, id: ConnectionId, tcp: TcpStream, from: SocketAddr, stranger: Stranger) {
         let since = self.clock.now();
         let _ = tcp.set_nodelay(true);
         // In a box of its own, for what it takes to come up is more than what an idle connection needs ever after.
@@ -59,8 +59,10 @@ impl Reception {
         let (cut, was_cut) = oneshot::channel();
         let backlog = Arc::new(AtomicUsize::new(0));
         let outlet = Outlet { words, backlog: Arc::clone(&backlog), pause, cut, stranger: Some(stranger) };
+        // Behind a proxy every connection comes from the proxy.
+        let from = (!self.behind_proxy).then_some(from.ip());
         let channel = Channel { host: link.host().to_owned(), exporter: *link.exporter() };
-        if self.jobs.send(Job::Opened(id, Input::Opened { channel, since }, outlet)).is_err() {
+        if self.jobs.send(Job::Opened(id, Input::Opened { channel, since, from }, outlet)).is_err() {
             return link.close(ClosingReason::GoingAway).await;
         }
 

@@ -1,5 +1,6 @@
 //! What a relay knows of one connection.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ties_sealed_log::{MailboxId, Pseudonym};
@@ -21,7 +22,19 @@ pub(crate) struct Connection {
     pub(crate) pace: Pace,
     /// The mailbox it is at.
     pub(crate) visit: Option<(MailboxId, Session)>,
-    pub(crate) room: Option<RoomName>,
+    /// Where it meets another device that it may know no mailbox in common with.
+    pub(crate) place: Option<Place>,
+    /// The address it came from, if it is not a proxy's.
+    pub(crate) from: Option<IpAddr>,
+}
+
+/// Where two devices meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a room that both have the name of.
+    Room(RoomName),
+    /// Under a number, until they agree on a room.
+    Nameplate(u32),
 }
 
 /// How far the proof of a key has come.
@@ -34,9 +47,9 @@ pub(crate) enum Stage {
 }
 
 impl Connection {
-    pub(crate) fn new(expected: ExpectAuth, until: Duration, now: Duration) -> Self {
+    pub(crate) fn new(expected: ExpectAuth, until: Duration, from: Option<IpAddr>, now: Duration) -> Self {
         let stage = Stage::Stranger { expected: Some(expected), until };
-        Self { stage, heard: now, pace: Pace::default(), visit: None, room: None }
+        Self { stage, heard: now, pace: Pace::default(), visit: None, place: None, from }
     }
 
     pub(crate) fn pseudonym(&self) -> Option<Pseudonym> {
@@ -48,7 +61,7 @@ impl Connection {
 
     /// When something must have happened on it.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Duration> {
-        match (&self.stage, &self.visit, &self.room) {
+        match (&self.stage, &self.visit, &self.place) {
             (Stage::Stranger { until, .. }, _, _) => Some(*until),
             (Stage::Proven(_), Some((_, session)), _) => session.deadline(),
             (Stage::Proven(_), None, Some(_)) => None,

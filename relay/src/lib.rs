@@ -23,6 +23,7 @@ mod key_file;
 mod limits;
 mod mailbox;
 mod memory;
+mod nameplate;
 mod relay;
 mod requests;
 mod room;

@@ -30,6 +30,10 @@ pub struct Limits {
     pub room_lasts: Duration,
     /// Bytes that wait in a room for one who has yet to come.
     pub room_bytes: usize,
+    /// Numbers at a time under which devices that pair by code meet.
+    pub nameplates: usize,
+    /// How often one address may claim such a number while one lasts: guessing them is no use, and spoils codes.
+    pub claims_per_address: u32,
     /// How soon after dialing a key must be proved.
     pub proof_within: Duration,
     /// How long a connection may stay that neither syncs nor meets anybody.
@@ -54,6 +58,8 @@ impl Default for Limits {
             rooms: 1024,
             room_lasts: Duration::from_secs(600),
             room_bytes: 64 << 10,
+            nameplates: 1024,
+            claims_per_address: 20,
             proof_within: Duration::from_secs(5),
             idle_for: Duration::from_secs(60),
             // A window of entries, one place that exceeds it, and the small messages around them.

@@ -1,6 +1,7 @@
 //! The relay itself, without sockets, disk, clock or randomness of its own.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rand_core::CryptoRng;
@@ -8,9 +9,10 @@ use ties_net::ClosingReason;
 use ties_sealed_log::{MailboxId, Pseudonym, RelayKey, RelaySecret};
 use ties_sync::{Channel, ExpectAuth, MAX_FRAME, Message, Refusal, Session, SessionError};
 
-use crate::connection::{Connection, ConnectionId, Stage};
+use crate::connection::{Connection, ConnectionId, Place, Stage};
 use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Visit};
+use crate::nameplate::Nameplates;
 use crate::room::Rooms;
 use crate::storage::Storage;
 
@@ -23,6 +25,8 @@ pub enum Input {
         channel: Channel,
         /// When it was dialed.
         since: Duration,
+        /// The address it came from, if that is not a proxy's.
+        from: Option<IpAddr>,
     },
     /// A frame came.
     Frame(Vec<u8>),
@@ -57,6 +61,7 @@ pub struct Relay {
     /// The mailboxes that somebody is at.
     pub(crate) mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub(crate) rooms: Rooms,
+    pub(crate) nameplates: Nameplates,
 }
 
 /// Who a relay is and whom it serves.
@@ -104,7 +109,14 @@ impl Relay {
     /// A relay to which nobody is connected.
     #[must_use]
     pub fn new(identity: Identity, limits: Limits) -> Self {
-        Self { identity, limits, connections: BTreeMap::new(), mailboxes: BTreeMap::new(), rooms: Rooms::default() }
+        Self {
+            identity,
+            limits,
+            connections: BTreeMap::new(),
+            mailboxes: BTreeMap::new(),
+            rooms: Rooms::default(),
+            nameplates: Nameplates::default(),
+        }
     }
 
     /// The relay's public key.
@@ -127,16 +139,16 @@ impl Relay {
     ) -> Result<Vec<Output>, S::Error> {
         let mut turn = Turn::new(now, storage);
         match input {
-            Input::Opened { channel, since } => {
+            Input::Opened { channel, since, from } => {
                 let max_frame = u32::try_from(MAX_FRAME).unwrap_or(u32::MAX);
                 let Identity { secret, store, .. } = &self.identity;
                 let (expected, hello) = ExpectAuth::hello(secret, *store, max_frame, channel, rng);
                 let until = since + self.limits.proof_within;
-                self.connections.insert(id, Connection::new(expected, until, now));
+                self.connections.insert(id, Connection::new(expected, until, from, now));
                 turn.out.push(Output::Send(id, hello));
             }
-            Input::Frame(frame) => self.receive(id, &frame, &mut turn)?,
-            Input::Closed => drop(self.detach(id)),
+            Input::Frame(frame) => self.receive(id, &frame, &mut turn, rng)?,
+            Input::Closed => drop(self.detach(id, &mut turn)),
         }
         Ok(turn.out)
     }
@@ -172,9 +184,12 @@ impl Relay {
         let mut turn = Turn::new(now, storage);
         for id in self.rooms.expire(now) {
             if let Some(connection) = self.connections.get_mut(&id) {
-                connection.room = None;
+                connection.place = None;
                 connection.heard = now;
             }
+        }
+        for id in self.nameplates.expire(now) {
+            self.stand_alone(id, &mut turn);
         }
         let is_due = |connection: &Connection| connection.deadline(&self.limits).is_some_and(|due| due <= now);
         let due = self.connections.iter().filter(|(_, connection)| is_due(connection)).map(|(id, _)| *id);
@@ -194,10 +209,16 @@ impl Relay {
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         let connections = self.connections.values().filter_map(|connection| connection.deadline(&self.limits));
-        connections.chain(self.rooms.deadline()).min()
+        connections.chain(self.rooms.deadline()).chain(self.nameplates.deadline()).min()
     }
 
-    fn receive<S: Storage>(&mut self, id: ConnectionId, frame: &[u8], turn: &mut Turn<'_, S>) -> Result<(), S::Error> {
+    fn receive<S: Storage>(
+        &mut self,
+        id: ConnectionId,
+        frame: &[u8],
+        turn: &mut Turn<'_, S>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), S::Error> {
         // Frames of a connection that was closed may still be on their way.
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         connection.heard = turn.now;
@@ -205,7 +226,7 @@ impl Relay {
             Stage::Stranger { expected, .. } => expected.take(),
             Stage::Proven(pseudonym) => {
                 let pseudonym = *pseudonym;
-                return self.answer(id, pseudonym, frame, turn);
+                return self.answer(id, pseudonym, frame, turn, rng);
             }
         };
         match expected.map(|expected| expected.handle(frame, &self.identity.secret)) {
@@ -237,6 +258,7 @@ impl Relay {
         pseudonym: Pseudonym,
         frame: &[u8],
         turn: &mut Turn<'_, S>,
+        rng: &mut impl CryptoRng,
     ) -> Result<(), S::Error> {
         let (Ok(message), Some(connection)) = (Message::decode(frame), self.connections.get_mut(&id)) else {
             self.close(id, ClosingReason::Refused, turn);
@@ -254,6 +276,8 @@ impl Relay {
                 turn.send(id, &Message::Mailboxes(mailboxes));
             }
             Message::Meet { room } => self.meet(id, pseudonym, room, turn),
+            Message::Reserve => self.reserve(id, pseudonym, turn, rng)?,
+            Message::Claim { number } => self.claim(id, number, turn),
             Message::Pass(message) => self.pass(id, pseudonym, message.into_vec(), turn),
             Message::Access(statements) if !visiting => {
                 for statement in &statements {
@@ -346,15 +370,21 @@ impl Relay {
     }
 
     fn close<S>(&mut self, id: ConnectionId, reason: ClosingReason, turn: &mut Turn<'_, S>) {
-        if self.detach(id).is_some() {
+        if self.detach(id, turn).is_some() {
             turn.out.push(Output::Close(id, reason));
         }
     }
 
-    fn detach(&mut self, id: ConnectionId) -> Option<Connection> {
+    fn detach<S>(&mut self, id: ConnectionId, turn: &mut Turn<'_, S>) -> Option<Connection> {
         let connection = self.connections.remove(&id)?;
-        if let Some(room) = &connection.room {
-            self.rooms.leave(room, id);
+        match connection.place {
+            Some(Place::Room(room)) => self.rooms.leave(&room, id),
+            Some(Place::Nameplate(number)) => {
+                if let Some(other) = self.nameplates.leave(number, id) {
+                    self.stand_alone(other, turn);
+                }
+            }
+            None => {}
         }
         if let Some(mailbox) = connection.visit.as_ref().and_then(|(mailbox, _)| self.mailboxes.get_mut(mailbox)) {
             mailbox.connections.remove(&id);

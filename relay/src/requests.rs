@@ -1,9 +1,12 @@
 //! What a relay does beside syncing: it makes mailboxes, says which ones a key is on, and lets two devices meet.
 
+use std::time::Duration;
+
+use rand_core::CryptoRng;
 use ties_sealed_log::{AccessStatement, MailboxId, Pseudonym};
 use ties_sync::{Message, Refusal};
 
-use crate::connection::ConnectionId;
+use crate::connection::{ConnectionId, Place};
 use crate::mailbox::{Mailbox, refusal};
 use crate::relay::{Relay, Turn};
 use crate::room::RoomName;
@@ -77,16 +80,75 @@ impl Relay {
         room: RoomName,
         turn: &mut Turn<'_, S>,
     ) {
+        self.go_away(id, turn.now);
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        if let Some(left) = connection.room.take() {
-            self.rooms.leave(&left, id);
-        }
         match self.rooms.enter(room, pseudonym, id, turn.now, &self.limits) {
             Ok(unheard) => {
-                connection.room = Some(room);
+                connection.place = Some(Place::Room(room));
                 unheard.into_iter().for_each(|message| turn.send(id, &Message::Pass(message.into())));
             }
             Err(reason) => turn.send(id, &Message::Sorry(reason)),
+        }
+    }
+
+    /// Gives out a number under which one other device can be met. Only who is on some mailbox's list here gets one:
+    /// a stranger has nobody to let in.
+    pub(crate) fn reserve<S: Storage>(
+        &mut self,
+        id: ConnectionId,
+        pseudonym: Pseudonym,
+        turn: &mut Turn<'_, S>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), S::Error> {
+        let known = !turn.storage.mailboxes_of(&pseudonym)?.is_empty();
+        self.go_away(id, turn.now);
+        let number = match known {
+            true => self.nameplates.reserve(id, turn.now, &self.limits, rng),
+            false => Err(Refusal::NotPermitted),
+        };
+        match (number, self.connections.get_mut(&id)) {
+            (Ok(number), Some(connection)) => {
+                connection.place = Some(Place::Nameplate(number));
+                turn.send(id, &Message::Nameplate { number });
+            }
+            (Err(reason), _) => turn.send(id, &Message::Sorry(reason)),
+            (Ok(_), None) => {}
+        }
+        Ok(())
+    }
+
+    /// Brings a new device to the one that reserved a number; it may be anybody, who has no name here yet.
+    pub(crate) fn claim<S: Storage>(&mut self, id: ConnectionId, number: u32, turn: &mut Turn<'_, S>) {
+        self.go_away(id, turn.now);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match self.nameplates.claim(number, id, connection.from, turn.now, &self.limits) {
+            Ok(()) => connection.place = Some(Place::Nameplate(number)),
+            Err(reason) => turn.send(id, &Message::Sorry(reason)),
+        }
+    }
+
+    /// Leaves where it is, for another place. Under a number the other one needs no word of it: the two part when they
+    /// have agreed.
+    fn go_away(&mut self, id: ConnectionId, now: Duration) {
+        match self.connections.get_mut(&id).and_then(|connection| connection.place.take()) {
+            Some(Place::Room(room)) => self.rooms.leave(&room, id),
+            Some(Place::Nameplate(number)) => {
+                let other = self.nameplates.leave(number, id);
+                if let Some(other) = other.and_then(|other| self.connections.get_mut(&other)) {
+                    other.place = None;
+                    other.heard = now;
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Tells a connection that it is alone under its number, which is nobody's any more.
+    pub(crate) fn stand_alone<S>(&mut self, id: ConnectionId, turn: &mut Turn<'_, S>) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.place = None;
+            connection.heard = turn.now;
+            turn.send(id, &Message::Left);
         }
     }
 
@@ -97,9 +159,12 @@ impl Relay {
         message: Vec<u8>,
         turn: &mut Turn<'_, S>,
     ) {
-        let room = self.connections.get(&id).and_then(|connection| connection.room);
-        let passed = match room {
-            Some(room) => self.rooms.pass(&room, &pseudonym, message, &self.limits),
+        let place = self.connections.get(&id).and_then(|connection| connection.place);
+        let passed = match place {
+            Some(Place::Room(room)) => self.rooms.pass(&room, &pseudonym, message, &self.limits),
+            Some(Place::Nameplate(number)) => {
+                self.nameplates.pass(number, id, message.len()).map(|to| Some((to, message)))
+            }
             None => Err(Refusal::NotPermitted),
         };
         match passed {

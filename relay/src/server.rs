@@ -162,7 +162,7 @@ impl Server {
                     if let Some(stranger) = reception.admit(from).filter(|_| !full) {
                         let (id, reception) = (ConnectionId(next), Arc::clone(&reception));
                         next += 1;
-                        attending.spawn(async move { reception.attend(id, tcp, stranger).await });
+                        attending.spawn(async move { reception.attend(id, tcp, from, stranger).await });
                     }
                 }
             }

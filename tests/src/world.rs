@@ -396,7 +396,7 @@ impl World {
         self.counts.add("calls");
         self.links.insert(id, LossyLink::new(number, self.relay.incarnation));
         let channel = Channel { host: HOST.to_owned(), exporter: [0; 32] };
-        self.tell_relay(id, Input::Opened { channel, since: self.relay.now() });
+        self.tell_relay(id, Input::Opened { channel, since: self.relay.now(), from: None });
         self.schedule(ANSWER, Event::Timeout(number, id));
     }
 

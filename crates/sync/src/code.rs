@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_is_no_code_is_refused() {
         for text in
-            ["", "17", "acid-zoo-lunch", "17-acid-zoo", "17-acid-zoo-lunch-acid", "-1-acid-zoo-lunch", "1e3 a b c"]
+            ["", "17", "acid-zoo-lunch", "17-acid-zoo", "17-acid-zoo-lunch-acid", "+1-acid-zoo-lunch", "1e3 a b c"]
         {
             assert!(matches!(read(text), Err(CodeError::Malformed | CodeError::UnknownWord(_))), "{text:?}");
         }

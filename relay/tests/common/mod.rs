@@ -224,7 +224,7 @@ impl World {
     pub(crate) fn dial(&mut self) -> ConnectionId {
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.happen(id, Input::Opened { channel: channel(), since: self.now });
+        self.happen(id, Input::Opened { channel: channel(), since: self.now, from: None });
         id
     }
 
