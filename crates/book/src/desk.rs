@@ -3,7 +3,7 @@
 use automerge::transaction::Transaction;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use ties_model::{Created, WriteError};
+use ties_model::{Created, Seed, WriteError};
 
 use crate::api::{BookError, ErrorKind};
 use crate::id::Id;
@@ -15,6 +15,11 @@ pub(crate) trait Desk: Rows {
     /// Gives a document its first state, the same on every device that does this; `false` if it has one already, also
     /// if it was deleted since.
     fn seed(&mut self, id: Id, write: &mut Write<'_>) -> Result<bool, BookError>;
+
+    /// As [`Self::seed`] with all of a record, for thousands of them: without a document.
+    fn seed_record(&mut self, id: Id, record: &Seed) -> Result<bool, BookError> {
+        self.seed(id, &mut |tx| record.write(tx))
+    }
 
     /// Changes a document, which is made if it is not there.
     fn change(&mut self, id: Id, write: &mut Write<'_>) -> Result<(), BookError>;

@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 
-use automerge::{Automerge, AutomergeError};
-use ties_engine::{DocumentId, Edit, EditError, Fault, Projection, Row, View};
-use ties_model::WriteError;
+use automerge::{Automerge, AutomergeError, Change};
+use ties_engine::{BLANK_ACTOR, DocumentId, Edit, EditError, Fault, Projection, Row, View};
+use ties_model::{Seed, WriteError};
 
 use crate::api::{BookError, ErrorKind};
 use crate::desk::{Desk, Here, Write};
 use crate::id::Id;
 use crate::projection;
-use crate::rows::{Rows, Scan};
+use crate::rows::{Rows, Scan, note_key, person_key};
 
 /// The rows that a book keeps.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +22,16 @@ impl Projection for BookRows {
     }
 
     fn rows(&self, id: DocumentId, document: &Automerge) -> Vec<Row> {
-        let rows = projection::rows(Id(id.0), document);
-        rows.into_iter().map(|(key, value)| Row { key, value }).collect()
+        engine_rows(projection::rows(Id(id.0), document))
     }
+
+    fn rows_of_seed(&self, id: DocumentId, seed: &Change) -> Option<Vec<Row>> {
+        Some(engine_rows(projection::rows_of_seed(Id(id.0), &Seed::read(seed)?)))
+    }
+}
+
+fn engine_rows(rows: Vec<projection::Row>) -> Vec<Row> {
+    rows.into_iter().map(|(key, value)| Row { key, value }).collect()
 }
 
 impl Rows for View {
@@ -86,6 +93,20 @@ impl Desk for Transaction<'_, '_> {
             Some(failure) => Err(unwritable(failure)),
             None => seeded.map_err(refused),
         }
+    }
+
+    fn seed_record(&mut self, id: Id, record: &Seed) -> Result<bool, BookError> {
+        // Most of a file that is imported again is here, and rows tell so without a document.
+        let key = match record {
+            Seed::Person(_) => person_key(id),
+            Seed::Note(_) => note_key(id),
+        };
+        if self.get(&key)?.is_some() {
+            return Ok(false);
+        }
+        let (change, written) = record.change(BLANK_ACTOR).map_err(unwritable)?;
+        let rows = engine_rows(projection::rows_of_seed(id, &written));
+        self.edit.get_mut().seed_change(DocumentId(id.0), &change, rows).map_err(refused)
     }
 
     fn change(&mut self, id: Id, write: &mut Write<'_>) -> Result<(), BookError> {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
-use ties_model::{Note, Reference, Source};
+use ties_model::{Note, Reference, Seed, Source};
 
 use crate::api::{BookError, ErrorKind, ImportReport, Reject};
 use crate::desk::Desk;
@@ -81,7 +81,7 @@ impl Import {
         person.handle = slug(&name);
         person.source.kind = SOURCE.to_owned();
         let mut present = BTreeSet::new();
-        if desk.seed(id, &mut |tx| person.write(tx).map(drop))? {
+        if desk.seed_record(id, &Seed::Person(Box::new(person)))? {
             self.made.insert(id);
             self.report.people_created += 1;
         } else if self.made.contains(&id) || rows::person(desk, id)?.is_some() {
@@ -102,7 +102,7 @@ impl Import {
             };
             // The seed holds nothing but what the id covers: two seeds of one note would be two texts, and the edits
             // of one of them would be lost.
-            if desk.seed(note_id(id, body), &mut |tx| Note::seed(tx, &note))? {
+            if desk.seed_record(note_id(id, body), &Seed::Note(Box::new(note)))? {
                 self.report.notes_created += 1;
             }
         }
@@ -144,8 +144,8 @@ const MARK: &[u8] = b"BEGIN:VCARD";
 const SOURCE: &str = "vcard";
 
 /// A transaction keeps all its documents in memory; these many are a fraction of a second and some ten megabytes.
-const BATCH_CARDS: usize = 500;
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_CARDS: usize = 20_000;
+const BATCH_BYTES: usize = 32 << 20;
 
 #[cfg(test)]
 mod tests {

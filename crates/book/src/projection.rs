@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use automerge::ReadDoc;
-use ties_model::{DocumentKind, Marks, Note, NoteKind as ModelKind, PartialDate, Person, phone_key};
+use ties_model::{DocumentKind, Marks, Note, NoteKind as ModelKind, PartialDate, Person, Seed, phone_key};
 
 use crate::api::NoteKind;
 use crate::fold::{fold, words};
@@ -25,6 +25,14 @@ pub(crate) fn rows(id: Id, document: &impl ReadDoc) -> Vec<Row> {
         Some(DocumentKind::Person) => person_rows(id, &person_entry(&Person::read(document))),
         Some(DocumentKind::Note) => note_rows(id, &Note::read(document)),
         None => Vec::new(),
+    }
+}
+
+/// The rows of the document that a first change makes.
+pub(crate) fn rows_of_seed(id: Id, seed: &Seed) -> Vec<Row> {
+    match seed {
+        Seed::Person(person) => person_rows(id, &person_entry(person)),
+        Seed::Note(note) => note_rows(id, note),
     }
 }
 

@@ -1,16 +1,17 @@
 //! Taking in entries: opening, judging, parking, applying.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ties_sealed_log::{
-    Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, OpenError, OpenLog, Payload, Roads,
-    Sealed, Tip, WrapContext, actor,
+    Change, Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, OpenError, OpenLog, Payload,
+    Roads, Sealed, Tip, WrapContext, actor,
 };
 use ties_store::{Read, Table, Transaction};
 
 use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied};
 use crate::document::{DocumentId, Projection, check_change};
-use crate::documents::Documents;
+use crate::documents::{Checked, Documents};
 use crate::records::{
     ACCESS, BAD, CLAIMS, ClaimRecord, Fault, MEMBERSHIP, MembershipRecord, OPENINGS, PSEUDONYMS, ROADS, RoadRecord,
     Waiting, mailbox_key, parse_place, place_key, put_record,
@@ -92,8 +93,8 @@ struct Batch<'t> {
     news: bool,
 }
 
-/// Documents are written back and forgotten when more than this are open.
-const MAX_OPEN: usize = 2000;
+/// Documents are written back and forgotten when they take more bytes than this.
+const MAX_OPEN: usize = 64 << 20;
 
 impl<'t> Batch<'t> {
     fn begin(transaction: &'t mut Transaction, projection: &'t dyn Projection) -> Result<Self, Fault> {
@@ -154,7 +155,7 @@ impl<'t> Batch<'t> {
             }
         }
         self.transaction.remove(Table::PARKED, &place)?;
-        if self.documents.len() > MAX_OPEN {
+        if self.documents.weight() > MAX_OPEN {
             self.documents.flush(self.transaction, self.projection)?;
             self.documents = Documents::default();
         }
@@ -292,19 +293,11 @@ impl<'t> Batch<'t> {
     }
 
     fn change(&mut self, entry: &Entry, changes: &Changes, payload: Payload) -> Result<Verdict, Fault> {
-        let mut checked = Vec::with_capacity(changes.items.len());
-        for item in &changes.items {
-            let expected = match usize::from(item.nonce).checked_sub(1).map(|at| changes.nonces.get(at)) {
-                None => None,
-                Some(Some(nonce)) => Some(actor(&entry.log(), nonce)),
-                Some(None) => return Ok(Verdict::Bad("a change by no session".into())),
-            };
-            match check_change(&item.chunk, expected) {
-                Ok(change) => checked.push((DocumentId(item.document), change)),
-                Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
-            }
-        }
-        Ok(match self.documents.apply(self.transaction, checked)? {
+        let checked = match check_all(self.projection, &entry.log(), changes) {
+            Ok(checked) => checked,
+            Err(bad) => return Ok(Verdict::Bad(bad)),
+        };
+        Ok(match self.documents.apply(self.transaction, self.projection, checked)? {
             Ok(()) => Verdict::Apply(payload),
             Err(bad) => Verdict::Bad(bad.to_string()),
         })
@@ -364,6 +357,56 @@ impl<'t> Batch<'t> {
         Ok(())
     }
 }
+
+/// Checks every change of an entry. Most of the time of a first sync is spent here, so it is shared among the processor's
+/// cores.
+fn check_all(
+    projection: &dyn Projection,
+    log: &ties_sealed_log::LogId,
+    changes: &Changes,
+) -> Result<Vec<Checked>, String> {
+    let check = |items: &[Change]| -> Result<Vec<Checked>, String> {
+        items.iter().map(|item| check_one(projection, log, changes, item)).collect()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores < 2 || changes.items.len() < WORTH_SHARING {
+        return check(&changes.items);
+    }
+    let parts = changes.items.chunks(changes.items.len().div_ceil(cores));
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || check(part))).collect();
+        let mut checked = Vec::with_capacity(changes.items.len());
+        for part in parts {
+            // A panic is one of Automerge over bytes from elsewhere.
+            checked.extend(part.join().unwrap_or_else(|_| Err("a change that cannot be read".into()))?);
+        }
+        Ok(checked)
+    })
+}
+
+fn check_one(
+    projection: &dyn Projection,
+    log: &ties_sealed_log::LogId,
+    changes: &Changes,
+    item: &Change,
+) -> Result<Checked, String> {
+    let expected = match usize::from(item.nonce).checked_sub(1).map(|at| changes.nonces.get(at)) {
+        None => None,
+        Some(Some(nonce)) => Some(actor(log, nonce)),
+        Some(None) => return Err("a change by no session".into()),
+    };
+    let id = DocumentId(item.document);
+    let change = check_change(&item.chunk, expected).map_err(|bad| bad.to_string())?;
+    // Whatever is wrong with it shows again when it is applied to a document.
+    let rows = match expected {
+        None => catch_unwind(AssertUnwindSafe(|| projection.rows_of_seed(id, &change))).ok().flatten(),
+        Some(_) => None,
+    };
+    Ok(Checked { id, change, rows })
+}
+
+/// A thread costs as much as a few dozen changes.
+const WORTH_SHARING: usize = 256;
 
 /// Keeps a valid access statement; the list decides what it means.
 pub(crate) fn keep_statement(

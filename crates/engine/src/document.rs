@@ -50,7 +50,7 @@ impl std::str::FromStr for DocumentId {
 }
 
 /// A line of what a program keeps about a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// Where it sorts. Unique over all documents: put the document's id in it.
     pub key: Vec<u8>,
@@ -63,8 +63,15 @@ pub trait Projection: Send + Sync + 'static {
     /// Changes whenever [`Self::rows`] does; on a mismatch at open all rows are made anew from the documents.
     fn version(&self) -> u32;
 
-    /// The rows of one live document, from nothing but the document: every device makes the same ones.
+    /// The rows of one live document, from nothing but the document: every device makes the same ones. A document that
+    /// was deleted has none.
     fn rows(&self, id: DocumentId, document: &Automerge) -> Vec<Row>;
+
+    /// The rows of the document that one seed change makes, if the change itself tells them; otherwise the document is
+    /// loaded. They must be those of [`Self::rows`]. A first sync brings tens of thousands of seeds.
+    fn rows_of_seed(&self, _id: DocumentId, _seed: &Change) -> Option<Vec<Row>> {
+        None
+    }
 }
 
 /// No rows at all: for programs that read documents alone.

@@ -1,14 +1,14 @@
 //! Writing documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction as Changing};
-use automerge::{ActorId, Automerge, AutomergeError, ChangeHash, ROOT, ReadDoc, ScalarValue, ValueRef};
+use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ROOT, ReadDoc, ScalarValue, ValueRef};
 use ties_sealed_log::{actor, seed_change};
-use ties_store::{Read, Table, Transaction};
+use ties_store::Transaction;
 
 use crate::author::{Items, Made, leave_fork, log_key, write_changes};
-use crate::document::{DELETED, DocumentId, Projection, is_deleted};
+use crate::document::{DELETED, DocumentId, Projection, Row, is_deleted};
 use crate::documents::Documents;
 use crate::environment::Environment;
 use crate::operations::Ongoing;
@@ -76,7 +76,13 @@ impl<'s> Edit<'s> {
         first: impl FnOnce(&mut Changing<'_>) -> Result<T, AutomergeError>,
     ) -> Result<bool, EditError> {
         if self.documents.exists(&self.transaction, id)? {
-            return self.begin_anew(id, first);
+            return self.begin_anew(id, || {
+                let mut blank = Automerge::new();
+                let mut changing = blank.transaction();
+                first(&mut changing)?;
+                changing.commit();
+                Ok(blank)
+            });
         }
         let mut blank = Automerge::new().with_actor(ActorId::from(seed_change::BLANK_ACTOR));
         let mut changing = blank.transaction();
@@ -93,19 +99,46 @@ impl<'s> Edit<'s> {
 
     /// Gives a document whose beginning was undone its first state again, or another one. Returns `false` if there is
     /// more in it than an undone beginning.
-    fn begin_anew<T>(
+    fn begin_anew(
         &mut self,
         id: DocumentId,
-        first: impl FnOnce(&mut Changing<'_>) -> Result<T, AutomergeError>,
+        first: impl FnOnce() -> Result<Automerge, AutomergeError>,
     ) -> Result<bool, EditError> {
-        let document = self.documents.open(&self.transaction, id)?;
+        let document = self.documents.open(&self.transaction, self.projection, id)?;
         let Some(undos) = is_deleted(document).then(|| unbegun(document)).flatten() else { return Ok(false) };
         self.take_back(id, &undos)?;
-        let mut blank = Automerge::new();
-        let mut changing = blank.transaction();
-        first(&mut changing)?;
-        changing.commit();
+        let blank = first()?;
         self.change(id, |changing| Ok::<_, EditError>(put_scalars(&blank, changing)?))?;
+        Ok(true)
+    }
+
+    /// As [`Self::seed`], for a change that was made without a document, with the rows that the document has: for imports
+    /// of thousands. The change must be one that [`Self::seed`] could make, by [`seed_change::BLANK_ACTOR`].
+    ///
+    /// # Errors
+    /// When the change is none.
+    pub fn seed_change(&mut self, id: DocumentId, first: &Change, rows: Vec<Row>) -> Result<bool, EditError> {
+        if self.documents.exists(&self.transaction, id)? {
+            return self.begin_anew(id, || {
+                let mut blank = Automerge::new();
+                blank.apply_changes([first.clone()])?;
+                Ok(blank)
+            });
+        }
+        if first.is_empty() || first.timestamp() != 0 || !first.deps().is_empty() {
+            return Err(EditError::Seed);
+        }
+        let mut chunk = first.raw_bytes().to_vec();
+        seed_change::stamp(&mut chunk).map_err(|_| EditError::Seed)?;
+        debug_assert!(
+            Automerge::load(&chunk).is_ok_and(|document| {
+                let made: BTreeSet<Row> = self.projection.rows(id, &document).into_iter().collect();
+                made == rows.iter().cloned().collect()
+            }),
+            "rows must be those of the document"
+        );
+        self.documents.begin(id, chunk.clone(), rows);
+        self.items.push((id, Made::Seed, chunk));
         Ok(true)
     }
 
@@ -123,7 +156,7 @@ impl<'s> Edit<'s> {
 
     /// Takes back what these changes of a document did to it, as far as nothing later builds upon it.
     pub(crate) fn take_back(&mut self, id: DocumentId, changes: &[ChangeHash]) -> Result<TakenBack, EditError> {
-        let document = self.documents.open(&self.transaction, id)?;
+        let document = self.documents.open(&self.transaction, self.projection, id)?;
         let plan = Plan::of(document, changes)?;
         if let Some(message) = plan.message() {
             self.change_saying(id, Some(message), |changing| Ok::<_, EditError>(plan.carry_out(changing)?))?;
@@ -139,7 +172,7 @@ impl<'s> Edit<'s> {
         change: impl FnOnce(&mut Changing<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let time = i64::try_from(self.environment.now() / 1000).unwrap_or(i64::MAX);
-        let document = self.documents.open(&self.transaction, id).map_err(EditError::from)?;
+        let document = self.documents.open(&self.transaction, self.projection, id).map_err(EditError::from)?;
         document.set_actor(self.actor.clone());
         let mut changing = document.transaction();
         let done = match change(&mut changing) {
@@ -181,7 +214,7 @@ impl<'s> Edit<'s> {
     /// When the database cannot be read.
     pub fn document(&mut self, id: DocumentId) -> Result<Option<&Automerge>, EditError> {
         let exists = self.documents.exists(&self.transaction, id)?;
-        let document = self.documents.open(&self.transaction, id)?;
+        let document = self.documents.open(&self.transaction, self.projection, id)?;
         Ok(Some(&*document).filter(|document| exists && !is_deleted(document)))
     }
 
@@ -196,19 +229,19 @@ impl<'s> Edit<'s> {
     /// The value of a row, as of what was edited so far.
     ///
     /// # Errors
-    /// When the database cannot be read or written.
+    /// When the database cannot be read.
     pub fn row(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, EditError> {
-        self.flush()?;
-        Ok(self.transaction.get(Table::ROWS, key).map_err(Fault::from)?)
+        self.documents.settle(&self.transaction, self.projection)?;
+        Ok(self.documents.row(&self.transaction, key)?)
     }
 
     /// The rows whose keys begin with `prefix`, as of what was edited so far.
     ///
     /// # Errors
-    /// When the database cannot be read or written.
+    /// When the database cannot be read.
     pub fn rows(&mut self, prefix: &[u8]) -> Result<Vec<Pair>, EditError> {
-        self.flush()?;
-        Ok(self.transaction.pairs(Table::ROWS, prefix).map_err(Fault::from)?)
+        self.documents.settle(&self.transaction, self.projection)?;
+        Ok(self.documents.rows(&self.transaction, prefix)?)
     }
 
     /// A fresh id: UUID version 7 (RFC 9562).
@@ -231,7 +264,7 @@ impl<'s> Edit<'s> {
         if self.items.is_empty() {
             return Ok(false);
         }
-        self.flush()?;
+        self.documents.flush(&mut self.transaction, self.projection)?;
         let items = std::mem::take(&mut self.items);
         let documents: Vec<DocumentId> = items.iter().map(|(id, ..)| *id).collect();
         let entries = write_changes(&mut self.transaction, self.environment, &self.nonce, items)?;
@@ -239,10 +272,6 @@ impl<'s> Edit<'s> {
         self.transaction.commit()?;
         operation.noted(number);
         Ok(true)
-    }
-
-    fn flush(&mut self) -> Result<(), Fault> {
-        self.documents.flush(&mut self.transaction, self.projection)
     }
 }
 

@@ -62,6 +62,7 @@ pub use status::{Device, RoadStatus, Status};
 pub use sync::{RoadReport, SyncEvent, Tally};
 pub use take_back::{Effect, TakenBack, last_change};
 pub use ties_net::RelayAddress;
+pub use ties_sealed_log::seed_change::BLANK_ACTOR;
 pub use ties_sealed_log::{DeviceId, LogId, MailboxId, RecoveryWords, RelayKey, Role, SpaceId};
 pub use ties_sync::{Input, PairingError, Refusal, SessionError, TicketError};
 pub use undo::{UndoError, Undone};

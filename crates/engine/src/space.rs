@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ties_sealed_log::{RecoveryWords, SpaceId};
-use ties_store::{OpenError as StoreOpenError, Read, Sharing, Store, Table};
+use ties_store::{OpenError as StoreOpenError, Sharing, Store, Table};
 use tokio::sync::watch;
 
 use crate::birth::found;
 use crate::document::{DocumentId, Projection};
-use crate::documents::{load_stored, write_rows};
 use crate::edit::{Edit, EditError};
 use crate::environment::{Clock, Environment};
 use crate::operations::Ongoing;
@@ -238,13 +237,7 @@ impl Space {
     /// When the database cannot be read or written.
     pub fn rebuild_rows(&self) -> Result<(), Fault> {
         let mut transaction = self.inner.store.write()?;
-        transaction.clear_rows()?;
-        for id in transaction.document_ids()? {
-            let id = DocumentId(id);
-            if let Some(document) = load_stored(&transaction, id)? {
-                write_rows(&mut transaction, &*self.inner.projection, id, &document)?;
-            }
-        }
+        crate::rebuild::rows(&mut transaction, &*self.inner.projection)?;
         put_record(&mut transaction, Table::SETTINGS, PROJECTION, &self.inner.projection.version())?;
         transaction.commit()?;
         self.inner.committed();

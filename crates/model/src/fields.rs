@@ -15,7 +15,7 @@ pub enum DocumentKind {
 }
 
 impl DocumentKind {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
             Self::Note => "note",
@@ -25,7 +25,10 @@ impl DocumentKind {
     /// The kind of a document, or nothing if it is none of these: of a later version, or not ours.
     pub fn of(document: &impl ReadDoc) -> Option<Self> {
         let (value, _) = document.get(ROOT, "kind").ok()??;
-        let name = value.as_str()?;
+        Self::named(value.as_str()?)
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::Person, Self::Note].into_iter().find(|kind| kind.as_str() == name)
     }
 }
@@ -48,8 +51,9 @@ pub enum WriteError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fields(BTreeMap<String, Value>);
 
+/// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Value {
+pub(crate) enum Value {
     Text(String),
     Flag,
     Number(i64),
@@ -70,6 +74,16 @@ impl Fields {
             Some((item.key.into_owned(), value))
         });
         Self(known.collect())
+    }
+
+    /// The fields in the order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Adds a field; `false` if there is one under this key.
+    pub(crate) fn add(&mut self, key: &str, value: Value) -> bool {
+        self.0.insert(key.to_owned(), value).is_none()
     }
 
     pub(crate) fn text(&self, key: &str) -> String {

@@ -32,6 +32,7 @@ mod key;
 mod layout;
 mod note;
 mod person;
+mod seed;
 
 pub use date::{DateError, PartialDate};
 pub use fields::{DocumentKind, WriteError};
@@ -42,3 +43,4 @@ pub use items::{
 pub use key::{contact_key, mail_key, phone_key, text_key};
 pub use note::{Note, NoteKind, Reference};
 pub use person::{Created, Name, Person, Source, Tie};
+pub use seed::Seed;

@@ -111,7 +111,7 @@ impl Note {
         Ok(fields + 1)
     }
 
-    fn from_fields(fields: &Fields) -> Self {
+    pub(crate) fn from_fields(fields: &Fields) -> Self {
         Self {
             kind: NoteKind::named(fields.text("type")),
             refs: fields.set("refs").iter().filter_map(|text| Reference::named(text)).collect(),
@@ -123,7 +123,7 @@ impl Note {
         }
     }
 
-    fn to_fields(&self) -> Fields {
+    pub(crate) fn to_fields(&self) -> Fields {
         let mut fields = Fields::default();
         fields.put_text("type", self.kind.as_str());
         for reference in &self.refs {

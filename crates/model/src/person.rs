@@ -144,7 +144,7 @@ impl Person {
         self.to_fields()?.write(DocumentKind::Person, &base.to_fields()?, &present, tx)
     }
 
-    fn from_fields(fields: &Fields) -> Self {
+    pub(crate) fn from_fields(fields: &Fields) -> Self {
         Self {
             uid: fields.text("uid"),
             handle: fields.text("handle"),
@@ -173,7 +173,7 @@ impl Person {
         }
     }
 
-    fn to_fields(&self) -> Result<Fields, WriteError> {
+    pub(crate) fn to_fields(&self) -> Result<Fields, WriteError> {
         let mut fields = Fields::default();
         fields.put_text("uid", &self.uid);
         fields.put_text("handle", &self.handle);

@@ -20,10 +20,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::create(&folder, Sharing::Processes)?;
     let start = Instant::now();
     let mut transaction = store.write()?;
-    for n in 0..DOCUMENTS {
-        transaction.put_document(&id(n), &[n as u8; 700])?;
-        transaction.put_rows(&id(n), &rows(n))?;
-    }
+    let mut ids: Vec<_> = (0..DOCUMENTS).map(id).collect();
+    ids.sort_unstable();
+    transaction.append_to_documents(ids.into_iter().map(|id| (id, vec![id[7]; 700])).collect())?;
+    let mut all: Vec<_> = (0..DOCUMENTS).flat_map(rows).map(|(key, value)| (key, Some(value))).collect();
+    all.sort_unstable();
+    transaction.put_all(Table::ROWS, all)?;
     transaction.commit()?;
     println!("{DOCUMENTS} documents with three rows each, in one transaction: {:?}", start.elapsed());
     drop(store);
@@ -43,7 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut transaction = store.write()?;
         transaction.log(0).append(&first[n as usize])?;
         transaction.put_document(&id(n * 397), &[1; 800])?;
-        transaction.put_rows(&id(n * 397), &rows(n))?;
+        for (key, value) in rows(n) {
+            transaction.put(Table::ROWS, &key, &value)?;
+        }
         Ok(transaction.commit()?)
     })?;
     let store = Store::open(&folder, Sharing::Processes)?;
@@ -51,7 +55,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut transaction = store.write()?;
         transaction.log(0).append(&second[n as usize])?;
         transaction.put_document(&id(n * 397), &[2; 800])?;
-        transaction.put_rows(&id(n * 397), &rows(n))?;
+        for (key, value) in rows(n) {
+            transaction.put(Table::ROWS, &key, &value)?;
+        }
         Ok(transaction.commit()?)
     })?;
     let start = Instant::now();

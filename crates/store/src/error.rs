@@ -36,6 +36,12 @@ pub enum OpenError {
         /// The newest format this software knows.
         known: u64,
     },
+    /// A version before the first release made the database. Export with that version, import with this one.
+    #[error("the database has format {found}, of a version before the first release")]
+    Older {
+        /// The format of the database.
+        found: u64,
+    },
     /// The file is not what was written. Restore it from another replica or a backup.
     #[error("the database is damaged: {0}")]
     Damaged(String),

@@ -16,7 +16,7 @@
 //! let store = Store::in_memory()?;
 //! let mut transaction = store.write()?;
 //! transaction.put_document(&[7; 16], b"a document")?;
-//! transaction.put_rows(&[7; 16], &[(b"name/ada".to_vec(), vec![7; 16])])?;
+//! transaction.put(Table::ROWS, b"name/ada", &[7; 16])?;
 //! transaction.commit()?;
 //!
 //! let snapshot = store.read()?;
@@ -33,6 +33,7 @@ mod error;
 mod install;
 mod key_file;
 mod memory;
+mod packs;
 mod private;
 mod shield;
 mod snapshot;

@@ -1,9 +1,11 @@
 //! Reading one state of the database, whatever is written meanwhile.
 
-use std::ops::Bound;
+use std::borrow::Cow;
+use std::ops::{Bound, ControlFlow};
 
 use redb::{OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
 
+use crate::packs::{PackCache, Stored};
 use crate::shield::shield;
 use crate::tables::{Bytes, Pair, Read, Table, Visitor, end_of};
 use crate::{StoreError, StoredLog};
@@ -11,11 +13,14 @@ use crate::{StoreError, StoredLog};
 /// One state of the database, for as long as it is held.
 ///
 /// Pages that it needs are not reused while it lives, in any process; hold it briefly.
-pub struct Snapshot(ReadTransaction);
+pub struct Snapshot {
+    redb: ReadTransaction,
+    cache: PackCache,
+}
 
 impl Snapshot {
     pub(crate) fn new(transaction: ReadTransaction) -> Self {
-        Self(transaction)
+        Self { redb: transaction, cache: PackCache::default() }
     }
 
     /// The logs of one space (a device has one: 0) or of one mailbox, to read.
@@ -47,26 +52,80 @@ impl Snapshot {
         let pairs: Option<OwnedRange<&[u8], &[u8]>> =
             shield(|| Ok(self.table(table)?.map(|table| table.range_owned::<&[u8]>(range)).transpose()?))?;
         let mut pairs = pairs.into_iter().flatten();
+        let packs = shield(|| self.packs(table))?;
+        let cache = PackCache::default();
         let next = move || {
             let Some(pair) = pairs.next() else { return Ok(None) };
             let (key, value) = pair?;
-            Ok(Some((key.value().to_vec(), value.value().to_vec())))
+            Ok(Some((key.value().to_vec(), packs.resolve(value.value(), &cache)?.into_owned())))
         };
         Ok(Shielded { next, failed: false })
     }
 
     /// A table; one that nothing was ever written to does not exist.
     fn table(&self, table: Table) -> Result<Option<ByteTable>, StoreError> {
-        match self.0.open_table(table.definition()) {
+        match self.redb.open_table(table.definition()) {
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             table => Ok(Some(table?)),
+        }
+    }
+
+    fn packs(&self, table: Table) -> Result<Packs, StoreError> {
+        match table.packs() {
+            None => Ok(Packs::None),
+            Some(packs) => Ok(Packs::In(packs, self.table(packs)?)),
+        }
+    }
+
+    /// The pairs of a range as the table holds them. Its errors are redb's alone.
+    fn visit_stored(
+        &self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        visitor: &mut StoredVisitor<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(table) = shield(|| self.table(table))? else { return Ok(()) };
+        let mut pairs = shield(|| Ok(ReadableTable::range::<&[u8]>(&table, range)?))?;
+        while let Some((key, value)) = shield(|| Ok(pairs.next().transpose()?))? {
+            if visitor(key.value(), value.value())?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes a key and what the table holds under it.
+type StoredVisitor<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError> + 'a;
+
+/// Where the values of a table lie.
+enum Packs {
+    /// In the table.
+    None,
+    /// There, or in this table, which does not exist before the first pack.
+    In(Table, Option<ByteTable>),
+}
+
+impl Packs {
+    fn resolve<'a>(&self, stored: &'a [u8], cache: &PackCache) -> Result<Cow<'a, [u8]>, StoreError> {
+        let Self::In(table, packs) = self else { return Ok(Cow::Borrowed(stored)) };
+        match Stored::parse(stored)? {
+            Stored::Here(value) => Ok(Cow::Borrowed(value)),
+            Stored::Packed(place) => {
+                let read = || packs.as_ref().map_or(Ok(None), |packs| packs.copy(&place.pack.to_be_bytes()));
+                cache.value(*table, place, read).map(Cow::Owned)
+            }
         }
     }
 }
 
 impl Read for Snapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        shield(|| self.table(table)?.map_or(Ok(None), |table| table.copy(key)))
+        shield(|| {
+            let Some(open) = self.table(table)? else { return Ok(None) };
+            let Some(stored) = open.get(key)? else { return Ok(None) };
+            Ok(Some(self.packs(table)?.resolve(stored.value(), &self.cache)?.into_owned()))
+        })
     }
 
     fn visit(
@@ -75,14 +134,20 @@ impl Read for Snapshot {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         visitor: &mut Visitor<'_>,
     ) -> Result<(), StoreError> {
-        let Some(table) = shield(|| self.table(table))? else { return Ok(()) };
-        let mut pairs = shield(|| Ok(ReadableTable::range::<&[u8]>(&table, range)?))?;
-        while let Some((key, value)) = shield(|| Ok(pairs.next().transpose()?))? {
-            if visitor(key.value(), value.value()).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        let packs = shield(|| self.packs(table))?;
+        self.visit_stored(table, range, &mut |key, stored| {
+            let value = shield(|| packs.resolve(stored, &self.cache))?;
+            Ok(visitor(key, &value))
+        })
+    }
+
+    fn visit_keys(
+        &self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        visitor: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.visit_stored(table, range, &mut |key, _| Ok(visitor(key)))
     }
 }
 

@@ -211,12 +211,13 @@ fn check_format(snapshot: &Snapshot, path: &Path) -> Result<(), OpenError> {
     match format.map_err(|error| OpenError::store(path, error))? {
         FORMAT => Ok(()),
         0 => Err(OpenError::Damaged("it names no format".into())),
+        found if found < FORMAT => Err(OpenError::Older { found }),
         found => Err(OpenError::Newer { found, known: FORMAT }),
     }
 }
 
 /// The format that this version reads and writes (SCHEMA.md).
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 const KEY: &str = "key";
 const DATABASE: &str = "database";

@@ -7,7 +7,7 @@ use redb::{AccessGuard, ReadableTable, TableDefinition};
 use crate::StoreError;
 
 /// A table: keys and values are bytes, in the order of the keys' bytes (SCHEMA.md).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Table(&'static str);
 
 impl Table {
@@ -24,7 +24,8 @@ impl Table {
     pub(crate) const LOGS: Self = Self("logs");
     pub(crate) const ENTRIES: Self = Self("entries");
     pub(crate) const DOCUMENTS: Self = Self("documents");
-    pub(crate) const ROW_KEYS: Self = Self("row_keys");
+    pub(crate) const DOCUMENT_PACKS: Self = Self("document_packs");
+    pub(crate) const ROW_PACKS: Self = Self("row_packs");
 
     /// A further table, made by the first write to it. `name` says whose it is: `relay/tokens`.
     ///
@@ -37,6 +38,15 @@ impl Table {
             at += 1;
         }
         Self(name)
+    }
+
+    /// Where values of this table may lie, if it is one with packs.
+    pub(crate) fn packs(self) -> Option<Self> {
+        match self {
+            Self::DOCUMENTS => Some(Self::DOCUMENT_PACKS),
+            Self::ROWS => Some(Self::ROW_PACKS),
+            _ => None,
+        }
     }
 
     pub(crate) const fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -69,6 +79,17 @@ pub trait Read {
         visitor: &mut Visitor<'_>,
     ) -> Result<(), StoreError>;
 
+    /// Shows the keys of a range in their order, until told to stop; values are not looked at.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn visit_keys(
+        &self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        visitor: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
     /// The pairs whose keys begin with `prefix`, in the order of their keys.
     ///
     /// # Errors
@@ -99,13 +120,28 @@ pub trait Read {
         Ok(document)
     }
 
+    /// Whether a document is stored.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn has_document(&self, id: &[u8; 16]) -> Result<bool, StoreError> {
+        let mut found = false;
+        let end = end_of(id);
+        let range = (Bound::Included(&id[..]), end.as_ref().map(Vec::as_slice));
+        self.visit_keys(Table::DOCUMENTS, range, &mut |_| {
+            found = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
     /// The ids of all documents, sorted.
     ///
     /// # Errors
     /// If the database cannot be read.
     fn document_ids(&self) -> Result<Vec<[u8; 16]>, StoreError> {
         let mut ids = Vec::new();
-        self.visit(Table::DOCUMENTS, (Bound::Unbounded, Bound::Unbounded), &mut |key, _| {
+        self.visit_keys(Table::DOCUMENTS, (Bound::Unbounded, Bound::Unbounded), &mut |key| {
             if let Some(id) = key.first_chunk()
                 && ids.last() != Some(id)
             {
@@ -145,6 +181,7 @@ pub(crate) fn number(value: Option<Vec<u8>>) -> Result<u64, StoreError> {
 pub(crate) const FORMAT: &[u8] = b"format";
 pub(crate) const SERIAL: &[u8] = b"serial";
 pub(crate) const LAST_LOG: &[u8] = b"last_log";
+pub(crate) const LAST_PACK: &[u8] = b"last_pack";
 
 /// The one kind of redb table there is here.
 pub(crate) trait Bytes: ReadableTable<&'static [u8], &'static [u8]> {

@@ -112,7 +112,7 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
     let before = fs::read(folder.path().join("file")).unwrap();
     for sharing in [Sharing::Processes, Sharing::Exclusive] {
         let opened = Store::with_storage(file.clone(), sharing, key());
-        assert!(matches!(opened, Err(OpenError::Newer { found: 99, known: 1 })), "{opened:?}");
+        assert!(matches!(opened, Err(OpenError::Newer { found: 99, known: 2 })), "{opened:?}");
     }
     assert!(fs::read(folder.path().join("file")).unwrap() == before);
 }
@@ -124,7 +124,7 @@ fn no_word_that_was_written_is_in_the_file() {
     let mut transaction = store.write().unwrap();
     transaction.put(Table::SETTINGS, b"canary-key", b"canary-value").unwrap();
     transaction.put_document(&[1; 16], &b"canary-document ".repeat(1000)).unwrap();
-    transaction.put_rows(&[1; 16], &[(b"canary-row".to_vec(), b"canary".to_vec())]).unwrap();
+    transaction.put(Table::ROWS, b"canary-row", b"canary").unwrap();
     transaction.commit().unwrap();
     drop(store);
     let bytes = fs::read(folder.path().join("database")).unwrap();
@@ -173,7 +173,7 @@ fn use_it(disk: &Disk, sharing: Sharing) -> Result<(), Box<dyn std::error::Error
     read_everything(&store)?;
     let mut transaction = store.write()?;
     transaction.put_document(&[9; 16], &[9; 5000])?;
-    transaction.put_rows(&[9; 16], &[(vec![9], vec![9])])?;
+    transaction.put(Table::ROWS, &[9], &[9])?;
     transaction.commit()?;
     read_everything(&store)?;
     Ok(())

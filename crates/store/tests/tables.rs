@@ -11,8 +11,8 @@ use ties_store::{Pair, Read, Store, Table};
 
 const MARKS: Table = Table::named("test/marks");
 
-fn row(key: &str, value: &str) -> Pair {
-    (key.into(), value.into())
+fn set(key: &str, value: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+    (key.into(), Some(value.into()))
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn an_entry_its_document_and_its_rows_appear_together_or_not_at_all() {
         let mut transaction = store.write().unwrap();
         assert_eq!(transaction.log(0).append(&entry).unwrap(), Appended::Extended);
         transaction.put_document(&[1; 16], b"document").unwrap();
-        transaction.put_rows(&[1; 16], &[row("a", "1"), row("b", "2")]).unwrap();
+        transaction.put_all(Table::ROWS, vec![set("a", "1"), set("b", "2")]).unwrap();
         transaction.put(Table::SETTINGS, b"name", b"value").unwrap();
         if commit {
             transaction.commit().unwrap();
@@ -91,21 +91,88 @@ fn ids_at_the_end_of_the_key_space_have_documents_too() {
     assert_eq!(transaction.document_ids().unwrap(), <[[u8; 16]; 0]>::default());
 }
 
+/// So many rows that they go into packs, with values that say whose and how often they were written.
+fn many(numbers: impl Iterator<Item = u32>, round: u32) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let value = |n: u32| format!("{n} {round} ").repeat(1 + n as usize % 40).into_bytes();
+    numbers.map(|n| (n.to_be_bytes().to_vec(), Some(value(n)))).collect()
+}
+
+fn as_pairs(rows: &[(Vec<u8>, Option<Vec<u8>>)]) -> Vec<Pair> {
+    rows.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()
+}
+
 #[test]
-fn new_rows_replace_those_of_the_same_document_alone() {
+fn thousands_of_values_come_back_from_their_packs_one_by_one_and_in_order() {
     let store = Store::in_memory().unwrap();
+    let rows = many(0..3000, 1);
     let mut transaction = store.write().unwrap();
-    transaction.put_rows(&[1; 16], &[row("a/1", "x"), row("b/1", "x")]).unwrap();
-    transaction.put_rows(&[2; 16], &[row("a/2", "y")]).unwrap();
-    transaction.put_rows(&[1; 16], &[row("b/1", "z"), row("c/1", "x")]).unwrap();
-    let rows = transaction.pairs(Table::ROWS, b"").unwrap();
-    assert_eq!(rows, [row("a/2", "y"), row("b/1", "z"), row("c/1", "x")]);
-    transaction.put_rows(&[1; 16], &[]).unwrap();
-    assert_eq!(transaction.pairs(Table::ROWS, b"").unwrap(), [row("a/2", "y")]);
-    transaction.clear_rows().unwrap();
-    assert_eq!(transaction.pairs(Table::ROWS, b"").unwrap(), []);
-    transaction.put_rows(&[2; 16], &[row("a/2", "new")]).unwrap();
-    assert_eq!(transaction.pairs(Table::ROWS, b"").unwrap(), [row("a/2", "new")]);
+    transaction.put_all(Table::ROWS, rows.clone()).unwrap();
+    assert_eq!(transaction.pairs(Table::ROWS, b"").unwrap(), as_pairs(&rows));
+    transaction.commit().unwrap();
+    let snapshot = store.read().unwrap();
+    assert_eq!(snapshot.pairs(Table::ROWS, b"").unwrap(), as_pairs(&rows));
+    let streamed: Vec<Pair> = snapshot.iter(Table::ROWS, b"").unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(streamed, as_pairs(&rows));
+    for (key, value) in rows.iter().step_by(7) {
+        assert_eq!(snapshot.get(Table::ROWS, key).unwrap(), *value);
+    }
+}
+
+#[test]
+fn what_lay_in_packs_can_be_replaced_and_removed() {
+    let store = Store::in_memory().unwrap();
+    let mut expected: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+    for (round, changes) in [
+        many(0..2000, 1),
+        many((0..2000).step_by(3), 2),
+        many((1000..4000).step_by(2), 3),
+        (500..1500_u32).map(|n| (n.to_be_bytes().to_vec(), None)).collect(),
+        many(700..710, 4),
+        (0..4000_u32).map(|n| (n.to_be_bytes().to_vec(), None)).collect(),
+        many(5..9, 5),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut transaction = store.write().unwrap();
+        transaction.put_all(Table::ROWS, changes.clone()).unwrap();
+        expected.extend(changes);
+        let left: Vec<_> = expected.clone().into_iter().collect();
+        assert_eq!(transaction.pairs(Table::ROWS, b"").unwrap(), as_pairs(&left), "round {round}");
+        transaction.commit().unwrap();
+        assert_eq!(store.read().unwrap().pairs(Table::ROWS, b"").unwrap(), as_pairs(&left), "round {round}");
+    }
+    let mut transaction = store.write().unwrap();
+    transaction.remove_all(Table::ROWS, b"").unwrap();
+    transaction.put_all(Table::ROWS, many(0..300, 6)).unwrap();
+    transaction.remove_all(Table::ROWS, &[0, 0, 1]).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(store.read().unwrap().pairs(Table::ROWS, b"").unwrap(), as_pairs(&many(0..256, 6)));
+}
+
+#[test]
+fn documents_begun_together_go_on_alone() {
+    let store = Store::in_memory().unwrap();
+    let id = |n: u8| [n; 16];
+    let mut transaction = store.write().unwrap();
+    let pieces =
+        |text: &str| (0..200).map(|n| (id(n), format!("{n} {text}").repeat(9).into_bytes())).collect::<Vec<_>>();
+    assert_eq!(transaction.append_to_documents(pieces("one")).unwrap(), vec![1; 200]);
+    transaction.commit().unwrap();
+    let mut transaction = store.write().unwrap();
+    assert_eq!(transaction.append_to_documents(pieces("two")).unwrap(), vec![2; 200]);
+    assert_eq!(transaction.append_to_document(&id(7), b"three").unwrap(), 3);
+    transaction.put_document(&id(8), b"whole").unwrap();
+    transaction.remove_document(&id(9)).unwrap();
+    transaction.commit().unwrap();
+    let snapshot = store.read().unwrap();
+    let whole = |n: usize| [&pieces("one")[n].1[..], &pieces("two")[n].1].concat();
+    assert_eq!(snapshot.document(&id(6)).unwrap(), Some(whole(6)));
+    assert_eq!(snapshot.document(&id(7)).unwrap(), Some([&whole(7)[..], b"three"].concat()));
+    assert_eq!(snapshot.document(&id(8)).unwrap(), Some(b"whole".to_vec()));
+    assert_eq!(snapshot.document(&id(9)).unwrap(), None);
+    assert!(!snapshot.has_document(&id(9)).unwrap() && snapshot.has_document(&id(10)).unwrap());
+    assert_eq!(snapshot.document_ids().unwrap().len(), 199);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A disk whose power can fail, and a history of writes that can be checked after it did.
 #![allow(dead_code, reason = "each test uses a part")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -210,7 +211,11 @@ impl History {
         if number.is_multiple_of(3) {
             transaction.append_to_document(&id, b"more")?;
         }
-        transaction.put_rows(&id, &rows(number))?;
+        let before = number.checked_sub(DOCUMENTS).filter(|last| *last > 0).map_or_else(Vec::new, rows);
+        let gone = before.into_iter().map(|(key, _)| (key, None));
+        let here = rows(number).into_iter().map(|(key, value)| (key, Some(value)));
+        let changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = gone.chain(here).collect();
+        transaction.put_all(Table::ROWS, changes.into_iter().collect())?;
         transaction.put(Table::SETTINGS, b"number", &number.to_be_bytes())?;
         transaction.commit()?;
         Ok(number)
