@@ -46,6 +46,7 @@ pub(crate) fn person(person: &PersonView, all: bool, width: Option<usize>) -> Ve
     for date in &person.dates {
         fields.add(&date.label, &date.value, "");
     }
+    fields.values("related", &person.relations);
     fields.add("met", &met(person), "");
     if all {
         fields.texts("kept", &person.extra);

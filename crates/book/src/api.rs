@@ -96,8 +96,8 @@ pub enum Request {
     },
     /// Writes people in a format for other programs. Answered by [`Reply::Exported`].
     Export {
-        /// The format.
-        format: ExportFormat,
+        /// The format, and what of it.
+        options: ExportOptions,
         /// As in [`Request::List`].
         filter: Vec<String>,
     },
@@ -196,12 +196,7 @@ pub enum Reply {
     /// A file was imported.
     Imported(ImportReport),
     /// People in another format.
-    Exported {
-        /// The file's bytes.
-        bytes: Vec<u8>,
-        /// How many people it holds.
-        people: usize,
-    },
+    Exported(Exported),
     /// The devices of the book.
     Devices {
         /// This one first.
@@ -306,6 +301,8 @@ pub struct PersonView {
     pub organizations: Vec<Labelled>,
     /// Titles and roles.
     pub titles: Vec<Labelled>,
+    /// People related to the person: the label says how.
+    pub relations: Vec<Labelled>,
     /// How we met.
     pub how_met: String,
     /// When we met, ISO 8601, perhaps without day or month.
@@ -440,12 +437,72 @@ pub struct Reject {
     pub reason: String,
 }
 
+/// How people are exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportOptions {
+    /// The format.
+    pub format: ExportFormat,
+    /// Which photos go with them (vCard properties kept from an import).
+    pub photo: PhotoChoice,
+    /// Whether each person gets a file of their own.
+    pub split: bool,
+}
+
+impl From<ExportFormat> for ExportOptions {
+    /// Everything in one file.
+    fn from(format: ExportFormat) -> Self {
+        Self { format, ..Self::default() }
+    }
+}
+
+/// Which photos are exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhotoChoice {
+    /// None.
+    None,
+    /// Those of at most 36 KB, which every program takes.
+    Small,
+    /// All.
+    #[default]
+    Full,
+}
+
+/// What an export gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// One file without a name, or one for each person.
+    pub files: Vec<ExportedFile>,
+    /// How many people there are in all.
+    pub people: usize,
+    /// How many photos were left out, as asked.
+    pub photos_left_out: usize,
+}
+
+/// A file for another program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExportedFile {
+    /// A name for it, with its extension and without a folder; empty where everything is in one file.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
 /// A format of another program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExportFormat {
     /// vCard 4.0.
+    #[default]
     Vcf,
+    /// vCard 3.0, whole.
+    Vcf3,
+    /// vCard 3.0 as Apple's Contacts and iCloud read it.
+    Apple,
+    /// vCard 3.0 as Google Contacts reads it.
+    Google,
+    /// vCard 3.0 as Outlook reads it.
+    Outlook,
     /// One JSON array of JSContact cards with our own block, keys sorted.
     Json,
 }

@@ -114,10 +114,9 @@ impl Book {
                 Ok(Reply::Removed(removed))
             }
             Request::Import { file_name, bytes, dry_run } => self.import(&file_name, &bytes, dry_run, face),
-            Request::Export { format, filter } => {
+            Request::Export { options, filter } => {
                 let view = self.view()?;
-                let (bytes, people) = export::people(&view, format, &Filter::of(&filter)?)?;
-                Ok(Reply::Exported { bytes, people })
+                export::people(&view, options, &Filter::of(&filter)?).map(Reply::Exported)
             }
             Request::DeviceList => self.device_list(),
             Request::RelayList => self.relay_list(),

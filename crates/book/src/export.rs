@@ -3,32 +3,64 @@
 use serde_json::Value;
 use ties_model::{Note, Person};
 
-use crate::api::{BookError, ExportFormat, PeoplePage};
+use crate::api::{BookError, ExportFormat, ExportOptions, Exported, ExportedFile, PeoplePage, PhotoChoice};
 use crate::handle::Shown;
 use crate::id::Id;
 use crate::list::{self, Filter, person_row_among};
 use crate::people::{loaded, updated};
 use crate::rows::Rows;
+use crate::vcard::{CardNote, Dialect};
 use crate::{jscontact, vcard};
 
-/// The people that pass, in a format, and how many they are. The same bytes on every device with the same data.
-pub(crate) fn people(rows: &dyn Rows, format: ExportFormat, filter: &Filter) -> Result<(Vec<u8>, usize), BookError> {
+/// The people that pass, in a format. The same bytes on every device with the same data.
+pub(crate) fn people(rows: &dyn Rows, options: ExportOptions, filter: &Filter) -> Result<Exported, BookError> {
     let (people, _) = list::people(rows, filter, 0, None)?;
+    let mut shown = Shown::new(rows);
+    let mut exported = Exported { people: people.len(), ..Exported::default() };
     let mut text = String::new();
-    for (id, _) in &people {
-        let record = Record::read(rows, *id)?;
-        match format {
-            ExportFormat::Vcf => text.push_str(&record.vcard()),
-            ExportFormat::Json => {
-                text.push_str(if text.is_empty() { "[\n" } else { ",\n" });
-                text.push_str(&record.card().to_string());
-            }
+    for (id, entry) in &people {
+        let mut record = Record::read(rows, *id)?;
+        exported.photos_left_out += record.choose_photos(options.photo);
+        let card = match dialect(options.format) {
+            Some(dialect) => record.vcard(dialect),
+            None => record.card().to_string(),
+        };
+        if options.split {
+            let name = shown.of(*id, &entry.handle)?;
+            exported.files.push(ExportedFile { name: file_name(&name, options.format), bytes: card.into_bytes() });
+        } else if options.format == ExportFormat::Json {
+            text.push_str(if text.is_empty() { "[\n" } else { ",\n" });
+            text.push_str(&card);
+        } else {
+            text.push_str(&card);
         }
     }
-    if format == ExportFormat::Json {
-        text.push_str(if text.is_empty() { "[]\n" } else { "\n]\n" });
+    if !options.split {
+        if options.format == ExportFormat::Json {
+            text.push_str(if text.is_empty() { "[]\n" } else { "\n]\n" });
+        }
+        exported.files.push(ExportedFile { name: String::new(), bytes: text.into_bytes() });
     }
-    Ok((text.into_bytes(), people.len()))
+    Ok(exported)
+}
+
+fn dialect(format: ExportFormat) -> Option<Dialect> {
+    match format {
+        ExportFormat::Json => None,
+        ExportFormat::Vcf => Some(Dialect::V4),
+        ExportFormat::Vcf3 => Some(Dialect::V3),
+        ExportFormat::Apple => Some(Dialect::Apple),
+        ExportFormat::Google => Some(Dialect::Google),
+        ExportFormat::Outlook => Some(Dialect::Outlook),
+    }
+}
+
+/// A handle as the name of a file. What no file system takes, handles do not hold; this makes sure of it.
+fn file_name(handle: &str, format: ExportFormat) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+    let stem: String = handle.chars().map(plain).collect();
+    let extension = if format == ExportFormat::Json { "json" } else { "vcf" };
+    format!("{}.{extension}", if stem.is_empty() { "x" } else { &stem })
 }
 
 /// A page of the list of people, with their cards if wanted.
@@ -77,8 +109,38 @@ impl Record {
         jscontact::card(&self.id, &self.person, &notes, self.updated.as_deref())
     }
 
-    fn vcard(&self) -> String {
-        let notes: Vec<&str> = self.notes.iter().map(|(_, note)| note.body.as_str()).collect();
-        vcard::to_vcard4(&self.person, &notes, &self.id)
+    fn vcard(&self, dialect: Dialect) -> String {
+        let notes = self.notes.iter().map(|(_, note)| CardNote {
+            body: note.body.clone(),
+            group: note.group.clone(),
+            params: note.params.clone(),
+        });
+        vcard::write(&self.person, &notes.collect::<Vec<_>>(), &self.id, dialect)
+    }
+
+    /// Takes away the photos that are not wanted, and says how many.
+    fn choose_photos(&mut self, choice: PhotoChoice) -> usize {
+        let before = self.person.extra.len();
+        self.person.extra.retain(|_, line| match (choice, vcard::photo_size(line)) {
+            (PhotoChoice::Full, _) | (_, None) => true,
+            (PhotoChoice::Small, Some(size)) => size <= SMALL_PHOTO,
+            (PhotoChoice::None, Some(_)) => false,
+        });
+        before - self.person.extra.len()
+    }
+}
+
+/// The largest photo that Exchange takes in: 48 KB in base64 (MS-ASCNTC 2.2.2.58).
+const SMALL_PHOTO: usize = 36_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_by_the_handle() {
+        assert_eq!(file_name("ada-2", ExportFormat::Vcf), "ada-2.vcf");
+        assert_eq!(file_name("王明", ExportFormat::Json), "王明.json");
+        assert_eq!(file_name("../a b", ExportFormat::Apple), "---a-b.vcf");
     }
 }

@@ -104,6 +104,13 @@ pub(crate) fn card(id: &str, person: &Person, notes: &[(&str, &Note)], updated: 
             (key.clone(), item)
         }),
     );
+    // The key is whom it is about (RFC 9555 section 2.9.4).
+    let related = person.relations.values().map(|relation| {
+        let mut item = Object::marked(&relation.marks);
+        item.set("relation", &relation.kinds);
+        (if relation.uri.is_empty() { relation.name.clone() } else { relation.uri.clone() }, item)
+    });
+    card.items("relatedTo", related);
     card.set("keywords", &person.keywords);
     card.items("notes", notes.iter().map(|(id, item)| ((*id).to_owned(), note(item))));
     card.list("vCardProps", person.extra.values().filter_map(|line| jcard(line)).collect());

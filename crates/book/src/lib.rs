@@ -33,6 +33,7 @@ mod environment;
 mod export;
 mod fold;
 mod front_matter;
+mod groups;
 mod handle;
 mod id;
 mod import;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use ties_model::{
     Address, Anniversary, AnniversaryKind, Email, Link, Marks, OnlineService, Organization, PartialDate, Person, Phone,
-    Title, TitleKind, contact_key,
+    Relation, Title, TitleKind, contact_key,
 };
 
 use crate::api::BookError;
@@ -52,6 +52,8 @@ pub(crate) struct PersonForm {
     dates: BTreeMap<String, ItemForm>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     addresses: BTreeMap<String, ItemForm>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    relations: BTreeMap<String, ItemForm>,
 }
 
 /// One item of a collection: its parts by name, those that are empty left out.
@@ -93,6 +95,7 @@ impl PersonForm {
             titles: shown(&person.titles),
             dates: shown(&person.anniversaries),
             addresses: shown(&person.addresses),
+            relations: shown(&person.relations),
         }
     }
 
@@ -124,6 +127,7 @@ impl PersonForm {
         edited.titles = applied(self.titles, &person.titles)?;
         edited.anniversaries = applied(self.dates, &person.anniversaries)?;
         edited.addresses = applied(self.addresses, &person.addresses)?;
+        edited.relations = applied(self.relations, &person.relations)?;
         Ok(edited)
     }
 
@@ -143,6 +147,7 @@ impl PersonForm {
             ("titles", before.titles != after.titles),
             ("dates", before.anniversaries != after.anniversaries),
             ("addresses", before.addresses != after.addresses),
+            ("relations", before.relations != after.relations),
         ];
         differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
     }
@@ -341,6 +346,7 @@ formed!(OnlineService, "profiles", needs "uri or user": uri, user;
 formed!(Link, "links", needs "uri": uri; "uri" = Text uri);
 formed!(Organization, "organizations", needs "name": name, units; "name" = Text name, "units" = List units);
 formed!(Title, "titles", needs "name": name; "name" = Text name, "kind" = Title kind);
+formed!(Relation, "relations", needs "name or uri": name, uri; "name" = Text name, "uri" = Text uri, "kinds" = Set kinds);
 formed!(Address, "addresses", needs "part": full, street, locality, region, postcode, country, po_box, extended;
     "full" = Text full, "street" = Text street, "extended" = Text extended, "po_box" = Text po_box,
     "postcode" = Text postcode, "locality" = Text locality, "region" = Text region, "country" = Text country,

@@ -1,6 +1,8 @@
 //! A person as it is shown, whole.
 
-use ties_model::{Address, Email, Link, Marks, OnlineService, Organization, PartialDate, Person, Phone, Title};
+use ties_model::{
+    Address, Email, Link, Marks, OnlineService, Organization, PartialDate, Person, Phone, Relation, Title,
+};
 
 use crate::api::{BookError, Labelled, PersonView};
 use crate::id::Id;
@@ -29,6 +31,7 @@ pub(crate) fn show(rows: &dyn Rows, id: Id) -> Result<PersonView, BookError> {
         dates: dates(&person),
         organizations: labelled(person.organizations.values(), |one: &Organization| &one.marks, organization),
         titles: labelled(person.titles.values(), |one: &Title| &one.marks, |one| one.name.clone()),
+        relations: relations(&person),
         how_met: [person.tie.how_met.as_str(), person.tie.met_at.as_str()].join(" ").trim().to_owned(),
         met_on: person.tie.met_on.as_ref().map(PartialDate::to_string).unwrap_or_default(),
         met_through: through(rows, &person.tie.met_through)?,
@@ -76,6 +79,17 @@ fn dates(person: &Person) -> Vec<Labelled> {
         label: if one.marks.label.is_empty() { one.kind.as_str().to_owned() } else { one.marks.label.clone() },
     });
     days.collect()
+}
+
+fn relations(person: &Person) -> Vec<Labelled> {
+    let relation = |one: &Relation| Labelled {
+        value: if one.name.is_empty() { one.uri.clone() } else { one.name.clone() },
+        label: match one.marks.label.is_empty() {
+            true => one.kinds.iter().cloned().collect::<Vec<_>>().join(", "),
+            false => one.marks.label.clone(),
+        },
+    };
+    preferred(person.relations.values(), |one| &one.marks).into_iter().map(relation).collect()
 }
 
 fn organization(organization: &Organization) -> String {

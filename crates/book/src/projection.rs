@@ -17,7 +17,7 @@ pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 /// To be raised whenever the rows of a document change (a note's row is the note as `ties_model` serialises it), so
 /// that every book makes its rows anew.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The rows of a document; none if it is of a kind that this version does not know.
 pub(crate) fn rows(id: Id, document: &impl ReadDoc) -> Vec<Row> {
@@ -116,6 +116,7 @@ fn more(person: &Person) -> Vec<String> {
     let mut more: Vec<String> = Vec::new();
     more.extend(person.organizations.values().flat_map(|one| one.units.iter().cloned()));
     more.extend(person.services.values().map(|one| one.user.clone()));
+    more.extend(person.relations.values().map(|one| one.name.clone()));
     for address in person.addresses.values() {
         more.extend(
             [&address.full, &address.street, &address.locality, &address.region, &address.country].map(Clone::clone),

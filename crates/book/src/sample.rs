@@ -492,12 +492,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::vcard::File;
+    use crate::vcard::Contents;
 
     #[test]
     fn every_card_goes_in_without_a_remark() {
         let file = vcards(500, 2026);
-        let cards: Vec<_> = File::new(file.as_bytes()).unwrap().cards().map(Result::unwrap).collect();
+        let cards = Contents::read(file.as_bytes()).unwrap().cards;
         assert_eq!(cards.len(), 500);
         assert!(cards.iter().all(|card| card.notices.is_empty() && !card.person.name.full.is_empty()));
         let keys: BTreeSet<&str> = cards.iter().map(|card| card.stable_key.as_str()).collect();
@@ -521,9 +521,9 @@ mod tests {
     #[test]
     fn notes_come_in_the_number_and_length_asked_for() {
         let file = vcards_with_notes(100, 3, 1);
-        for card in File::new(file.as_bytes()).unwrap().cards().map(Result::unwrap) {
+        for card in Contents::read(file.as_bytes()).unwrap().cards {
             assert_eq!(card.notes.len(), 3);
-            assert!(card.notes.iter().all(|note| (150..300).contains(&note.chars().count())));
+            assert!(card.notes.iter().all(|note| (150..300).contains(&note.body.chars().count())));
         }
     }
 }

@@ -39,10 +39,10 @@ fn import(book: &Book, file: &str) -> ImportReport {
 }
 
 fn export(book: &Book, format: ExportFormat) -> String {
-    let Reply::Exported { bytes, .. } = ask(book, Request::Export { format, filter: Vec::new() }) else {
+    let Reply::Exported(exported) = ask(book, Request::Export { options: format.into(), filter: Vec::new() }) else {
         panic!("nothing was exported")
     };
-    String::from_utf8(bytes).unwrap()
+    String::from_utf8(exported.files[0].bytes.clone()).unwrap()
 }
 
 #[test]

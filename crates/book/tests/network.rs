@@ -93,11 +93,11 @@ fn edit(book: &Book, what: &str, from: &str, to: &str) {
 }
 
 fn export(book: &Book) -> Vec<u8> {
-    let Reply::Exported { bytes, .. } = ask(book, Request::Export { format: ExportFormat::Json, filter: vec![] })
+    let Reply::Exported(exported) = ask(book, Request::Export { options: ExportFormat::Json.into(), filter: vec![] })
     else {
         panic!("nothing was exported")
     };
-    bytes
+    exported.files[0].bytes.clone()
 }
 
 const FILE: &str = "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:a\r\nFN:Ada Lovelace\r\nEMAIL:ada@mail.example\r\nNOTE:She likes tea.\r\n\

@@ -38,7 +38,7 @@ fn ten_thousand_people_and_thirty_thousand_notes() {
         ("new", Request::New { words: vec!["Ada Lovelace".into(), "+maths".into()] }),
         ("note", Request::Note { who, text: "Likes tea".into(), kind: Default::default() }),
         ("status", Request::Status),
-        ("export json", Request::Export { format: ExportFormat::Json, filter: vec![] }),
+        ("export json", Request::Export { options: ExportFormat::Json.into(), filter: vec![] }),
         ("import again", import),
     ] {
         let again = timed(what, || book.answer(request, &mut Silent).unwrap());

@@ -171,6 +171,19 @@ pub struct Language {
     pub marks: Marks,
 }
 
+/// Somebody whom the person is related to, as an address book says it: a name or a URI, not a record here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relation {
+    /// The other's name, or empty if there is a URI.
+    pub name: String,
+    /// The other's URI (`urn:uuid:…`, `mailto:…`), or empty.
+    pub uri: String,
+    /// What the other is to the person, in RFC 6350's words: `spouse`, `child`, `friend`, `colleague` …
+    pub kinds: BTreeSet<String>,
+    /// The user's own word for it (`Mother`), preference.
+    pub marks: Marks,
+}
+
 impl AnniversaryKind {
     /// The word in documents and in JSContact.
     pub fn as_str(&self) -> &str {
@@ -287,5 +300,13 @@ impl Language {
     /// The key it gets when it is added.
     pub fn key(&self) -> String {
         contact_key("language", &text_key(&self.tag))
+    }
+}
+
+impl Relation {
+    /// The key it gets when it is added.
+    pub fn key(&self) -> String {
+        let value = if self.uri.is_empty() { text_key(&self.name) } else { self.uri.trim().to_owned() };
+        contact_key("relation", &value)
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fields::{Fields, WriteError};
 use crate::items::{
-    Address, Anniversary, AnniversaryKind, Email, Language, Link, Marks, OnlineService, Organization, Phone, Title,
-    TitleKind,
+    Address, Anniversary, AnniversaryKind, Email, Language, Link, Marks, OnlineService, Organization, Phone, Relation,
+    Title, TitleKind,
 };
 
 /// An item of a keyed collection: how it lies below `collection/key/`.
@@ -289,8 +289,24 @@ impl Item for Language {
     }
 }
 
+impl Item for Relation {
+    const COLLECTION: &'static str = "relations";
+
+    fn read(at: &At<'_>) -> Option<Self> {
+        let relation = Self { name: at.text("name"), uri: at.text("uri"), kinds: at.set("kind"), marks: at.marks() };
+        (!relation.name.is_empty() || !relation.uri.is_empty()).then_some(relation)
+    }
+
+    fn write(&self, to: &mut To<'_>) {
+        to.text("name", &self.name);
+        to.text("uri", &self.uri);
+        to.set("kind", &self.kinds);
+        to.marks(&self.marks);
+    }
+}
+
 /// Every collection of keyed items.
-pub(crate) const COLLECTIONS: [&str; 9] = [
+pub(crate) const COLLECTIONS: [&str; 10] = [
     Email::COLLECTION,
     Phone::COLLECTION,
     OnlineService::COLLECTION,
@@ -300,6 +316,7 @@ pub(crate) const COLLECTIONS: [&str; 9] = [
     Organization::COLLECTION,
     Title::COLLECTION,
     Language::COLLECTION,
+    Relation::COLLECTION,
 ];
 
 /// Units of an organization beyond these are not kept; a document must not make us count for ever.

@@ -37,8 +37,8 @@ mod seed;
 pub use date::{DateError, PartialDate};
 pub use fields::{DocumentKind, WriteError};
 pub use items::{
-    Address, Anniversary, AnniversaryKind, Email, Language, Link, Marks, OnlineService, Organization, Phone, Title,
-    TitleKind,
+    Address, Anniversary, AnniversaryKind, Email, Language, Link, Marks, OnlineService, Organization, Phone, Relation,
+    Title, TitleKind,
 };
 pub use key::{contact_key, mail_key, phone_key, text_key};
 pub use note::{Note, NoteKind, Reference};

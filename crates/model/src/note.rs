@@ -21,6 +21,10 @@ pub struct Note {
     pub at: String,
     /// The text, Markdown.
     pub body: String,
+    /// The vCard group it came in, where other properties are of the same group; or empty.
+    pub group: String,
+    /// vCard parameters it came with, as they are written: `LANGUAGE=de;PID=1.1`; or empty.
+    pub params: String,
     /// Where it came from.
     pub source: Source,
     /// When and where the record was made.
@@ -118,6 +122,8 @@ impl Note {
             pinned: fields.flag("pinned"),
             at: fields.text("at"),
             body: String::new(),
+            group: fields.text("group"),
+            params: fields.text("params"),
             source: Source::from_fields(fields),
             created: Created::from_fields(fields),
         }
@@ -131,6 +137,8 @@ impl Note {
         }
         fields.put_flag("pinned", self.pinned);
         fields.put_text("at", &self.at);
+        fields.put_text("group", &self.group);
+        fields.put_text("params", &self.params);
         self.source.put(&mut fields);
         self.created.put(&mut fields);
         fields

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fields::{DocumentKind, Fields, WriteError};
 use crate::layout::{read_items, write_items};
-use crate::{Address, Anniversary, Email, Language, Link, OnlineService, Organization, PartialDate, Phone, Title};
+use crate::{
+    Address, Anniversary, Email, Language, Link, OnlineService, Organization, PartialDate, Phone, Relation, Title,
+};
 
 /// A person: what a document of kind `person` holds, as far as this version knows it.
 ///
@@ -42,6 +44,8 @@ pub struct Person {
     pub titles: BTreeMap<String, Title>,
     /// Preferred languages.
     pub languages: BTreeMap<String, Language>,
+    /// People whom the person is related to.
+    pub relations: BTreeMap<String, Relation>,
     /// Tags.
     pub keywords: BTreeSet<String>,
     /// How the user is tied to the person.
@@ -81,7 +85,7 @@ pub struct Name {
     pub phonetic_surname: String,
     /// What to sort by: family name, then given name after a comma.
     pub sort_as: String,
-    /// vCard parameters not understood, by property (`FN`, `N`).
+    /// vCard parameters not understood, by property (`FN`, `N`), and groups, by the same with `.group` behind it.
     pub params: BTreeMap<String, String>,
 }
 
@@ -160,6 +164,7 @@ impl Person {
             organizations: read_items(fields),
             titles: read_items(fields),
             languages: read_items(fields),
+            relations: read_items(fields),
             keywords: fields.set("keywords"),
             tie: Tie {
                 how_met: fields.text("tie/how-met"),
@@ -189,6 +194,7 @@ impl Person {
         write_items(&self.organizations, &mut fields)?;
         write_items(&self.titles, &mut fields)?;
         write_items(&self.languages, &mut fields)?;
+        write_items(&self.relations, &mut fields)?;
         fields.put_set("keywords", &self.keywords);
         fields.put_text("tie/how-met", &self.tie.how_met);
         fields.put_date("tie/met-on", self.tie.met_on);

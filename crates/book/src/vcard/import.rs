@@ -1,55 +1,120 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
-use ties_model::{AnniversaryKind, Marks, Name, Person, TitleKind, contact_key, mail_key, phone_key, text_key};
+use ties_model::{
+    Address, AnniversaryKind, Marks, Name, Person, TitleKind, contact_key, mail_key, phone_key, text_key,
+};
 
+use super::contents::Group;
 use super::items::MESSENGERS;
 use super::lines::RawCard;
+use super::media::inlined;
 use super::place::all_marks;
 use super::property::{Param, Property};
-use super::{ImportedCard, LINE_LIMIT, Notice, PERSON_LIMIT, Reject};
+use super::{Card, CardNote, ImportedCard, Notice, Reject};
 
-/// Reads a card as a person.
-pub(super) fn read(card: RawCard) -> Result<ImportedCard, Reject> {
+/// Reads a card as a person, or as a group of people.
+pub(super) fn read(card: RawCard) -> Result<Card, Reject> {
     let refuse = |reason: &str| Err(Reject { line: card.line, reason: reason.to_owned() });
-    if card.lines.len() > LINE_LIMIT || card.lines.iter().map(|line| line.bytes.len()).sum::<usize>() > PERSON_LIMIT {
+    if card.too_large {
         return refuse("the card is too large for a person (more than 512 KiB or 2,000 properties)");
     }
     let mut reader = Reader { notices: card.notices, ..Reader::default() };
     let mut properties = Vec::with_capacity(card.lines.len());
+    let mut content = Sha256::new();
     for line in &card.lines {
+        content.update(&line.bytes);
+        content.update(b"\n");
         match Property::read(line) {
             Some(property) => properties.push(property),
             None => reader.notices.push(Notice::new(line.line, "a line that is no vCard property was left out")),
         }
     }
     if properties.iter().any(says_group) {
-        return refuse("a group of contacts; only people are imported so far");
+        return Ok(Card::Group(group(card.line, &properties)));
     }
+    join_labels(&mut properties);
     reader.find_labels(&mut properties);
     for property in properties {
         reader.take(property);
     }
-    reader.finish(card.line)
+    reader.finish(card.line, hex(&content.finalize()[..16])).map(Box::new).map(Card::Person)
+}
+
+/// Reads a group.
+fn group(line: usize, properties: &[Property]) -> Group {
+    let mut group = Group { line, ..Group::default() };
+    for property in properties {
+        let text = property.text();
+        match property.name.as_str() {
+            "MEMBER" | "X-ADDRESSBOOKSERVER-MEMBER" => drop(group.members.insert(member_key(&text))),
+            "FN" if !text.is_empty() => group.name = text,
+            // The family name is all that Apple fills in.
+            "N" if group.name.is_empty() => group.name = property.parts(" ").join(" ").trim().to_owned(),
+            "FN" | "N" | "KIND" | "X-ADDRESSBOOKSERVER-KIND" | "VERSION" | "PRODID" | "UID" | "REV" => {}
+            _ => group.left_out += 1,
+        }
+    }
+    if group.name.is_empty() {
+        group.name = "group".to_owned();
+    }
+    group
+}
+
+fn member_key(text: &str) -> String {
+    match text.get(..7) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("mailto:") => format!("mailto:{}", mail_key(text)),
+        _ => uid_key(text),
+    }
+}
+
+/// Puts vCard 3.0's LABEL, the text of an envelope, to the address it is of: the one in its group, or of its types.
+fn join_labels(properties: &mut Vec<Property>) {
+    let types = |property: &Property| {
+        let words = property.params.iter().filter(|param| param.name == "TYPE").flat_map(|param| &param.values);
+        let words = words.flat_map(|value| value.split(',')).map(|word| word.trim().to_lowercase());
+        words.filter(|word| word != "pref").collect::<BTreeSet<_>>()
+    };
+    let plain = |property: &&Property| {
+        property.name == "LABEL" && property.params.iter().all(|param| matches!(param.name.as_str(), "TYPE" | "VALUE"))
+    };
+    let labels: Vec<Property> = properties.iter().filter(plain).cloned().collect();
+    for label in labels {
+        let fits = |one: &Property| {
+            one.group.eq_ignore_ascii_case(&label.group) && (!label.group.is_empty() || types(one) == types(&label))
+        };
+        let mut addresses = properties.iter_mut().filter(|one| one.name == "ADR" && fits(one));
+        let (Some(address), None) = (addresses.next(), addresses.next()) else { continue };
+        if address.params.iter().any(|param| param.name == "LABEL") {
+            continue;
+        }
+        address.params.push(Param::new("LABEL", &label.text()));
+        if let Some(at) = properties.iter().position(|one| *one == label) {
+            properties.remove(at);
+        }
+    }
 }
 
 /// A person in the making.
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) person: Person,
-    notes: Vec<String>,
+    notes: Vec<CardNote>,
     notices: Vec<Notice>,
     /// What was not understood.
     extra: Vec<Property>,
     /// Apple's labels (and countries) by group, and whether an item took them.
     labels: BTreeMap<String, Vec<(Property, bool)>>,
-    /// How many items each group has.
-    members: BTreeMap<String, usize>,
+    /// How many properties of the card each group has.
+    sizes: BTreeMap<String, usize>,
 }
 
 impl Reader {
     /// Sets aside what says something about the other properties of its group.
     fn find_labels(&mut self, properties: &mut Vec<Property>) {
+        for property in properties.iter().filter(|property| !property.value.trim().is_empty()) {
+            *self.sizes.entry(property.group.to_ascii_uppercase()).or_default() += 1;
+        }
         let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
         properties.retain(|property| {
             let about = matches!(property.name.as_str(), "X-ABLABEL" | "X-ABADR") && !property.group.is_empty();
@@ -63,7 +128,7 @@ impl Reader {
     }
 
     fn take(&mut self, property: Property) {
-        if property.value.trim().is_empty() && property.params.is_empty() && !property.name.starts_with("X-") {
+        if property.value.trim().is_empty() && !property.name.starts_with("X-") {
             return;
         }
         let rest = match property.name.as_str() {
@@ -76,6 +141,7 @@ impl Reader {
             "X-PHONETIC-FIRST-NAME" => only_text(property, &mut self.person.name.phonetic_given),
             "X-PHONETIC-MIDDLE-NAME" => only_text(property, &mut self.person.name.phonetic_given2),
             "X-PHONETIC-LAST-NAME" => only_text(property, &mut self.person.name.phonetic_surname),
+            "NICKNAME" | "CATEGORIES" if self.has_company(&property) => Some(property),
             "NICKNAME" => only_set(property, &mut self.person.nicknames),
             "CATEGORIES" => only_set(property, &mut self.person.keywords),
             "UID" => self.uid(property),
@@ -92,26 +158,46 @@ impl Reader {
             "TITLE" => self.title(property, TitleKind::Title),
             "ROLE" => self.title(property, TitleKind::Role),
             "LANG" => self.language(property),
-            "SOCIALPROFILE" | "X-SOCIALPROFILE" | "IMPP" => self.service(property),
+            "SOCIALPROFILE" | "X-SOCIALPROFILE" | "IMPP" | "X-MS-IMADDRESS" => self.service(property),
             "BDAY" => self.anniversary(property, AnniversaryKind::Birth),
             "DEATHDATE" => self.anniversary(property, AnniversaryKind::Death),
             "ANNIVERSARY" | "X-ANNIVERSARY" | "X-MS-ANNIVERSARY" | "X-EVOLUTION-ANNIVERSARY" => {
                 self.anniversary(property, AnniversaryKind::Wedding)
             }
             "X-ABDATE" => self.anniversary(property, AnniversaryKind::Other),
+            "X-TIES-BDAY" => self.anniversary(property, AnniversaryKind::Birth),
+            "X-TIES-DEATHDATE" => self.anniversary(property, AnniversaryKind::Death),
+            "X-TIES-ANNIVERSARY" => self.anniversary(property, AnniversaryKind::Wedding),
+            "X-TIES-DATE" => self.anniversary(property, AnniversaryKind::Other),
+            "RELATED" => self.related(property),
+            "X-ABRELATEDNAMES" => self.related_name(property, ""),
+            "X-SPOUSE" | "X-MS-SPOUSE" | "X-EVOLUTION-SPOUSE" | "X-KADDRESSBOOK-X-SPOUSESNAME" => {
+                self.related_name(property, "spouse")
+            }
+            "X-MANAGER" | "X-MS-MANAGER" | "X-EVOLUTION-MANAGER" | "X-KADDRESSBOOK-X-MANAGERSNAME" => {
+                self.related_name(property, "Manager")
+            }
+            "X-ASSISTANT" | "X-MS-ASSISTANT" | "X-EVOLUTION-ASSISTANT" | "X-KADDRESSBOOK-X-ASSISTANTSNAME" => {
+                self.related_name(property, "Assistant")
+            }
             "NOTE" => self.note(property),
-            "PHOTO" | "LOGO" | "SOUND" | "KEY" => Some(inline_media(property)),
+            "PHOTO" | "LOGO" | "SOUND" | "KEY" => Some(inlined(property)),
             "X-TIES-HOW-MET" => only_text(property, &mut self.person.tie.how_met),
             "X-TIES-MET-ON" => self.met_on(property),
             "X-TIES-MET-AT" => only_text(property, &mut self.person.tie.met_at),
             "X-TIES-MET-THROUGH" => only_text(property, &mut self.person.tie.met_through),
             "X-TIES-HANDLE" => only_text(property, &mut self.person.handle),
-            name => match MESSENGERS.iter().find(|(property, _)| *property == name) {
-                Some((_, service)) => self.messenger(property, service),
+            name => match MESSENGERS.iter().find(|(property, ..)| *property == name) {
+                Some((_, service, scheme)) => self.messenger(property, service, scheme),
                 None => Some(property),
             },
         };
         self.extra.extend(rest);
+    }
+
+    /// Whether other properties are of the same group.
+    fn has_company(&self, property: &Property) -> bool {
+        !property.group.is_empty() && self.sizes.get(&property.group.to_ascii_uppercase()).is_some_and(|&size| size > 1)
     }
 
     fn uid(&mut self, property: Property) -> Option<Property> {
@@ -173,15 +259,9 @@ impl Reader {
         if is_binary(&property) {
             return Some(property);
         }
-        for understood in ["VALUE", "LANGUAGE", "ALTID", "PREF", "PID", "TYPE"] {
-            property.take(understood);
-        }
-        if !property.params.is_empty() {
-            let text = format!("of the note, {} was left out", property.params_text());
-            self.notices.push(Notice::new(property.line, text));
-        }
-        let note = property.text();
-        if !note.is_empty() && !self.notes.contains(&note) {
+        property.take("VALUE");
+        let note = CardNote { body: property.text(), params: property.params_text(), group: property.group };
+        if !note.body.is_empty() && self.notes.iter().all(|there| there.body != note.body) {
             self.notes.push(note);
         }
         None
@@ -220,7 +300,6 @@ impl Reader {
         marks.params = property.params_text();
         marks.label = self.label(&property.group, "X-ABLABEL");
         marks.group.clone_from(&property.group);
-        *self.members.entry(property.group.to_ascii_uppercase()).or_default() += 1;
         marks
     }
 
@@ -237,28 +316,41 @@ impl Reader {
         }
     }
 
-    fn finish(mut self, line: usize) -> Result<ImportedCard, Reject> {
+    fn finish(mut self, line: usize, content: String) -> Result<ImportedCard, Reject> {
         let Some(full) = self.full() else {
-            let reason = "it has no name, nickname, organization, mail address or phone number";
-            return Err(Reject { line, reason: reason.to_owned() });
+            return Err(Reject { line, reason: "the card is empty".to_owned() });
         };
         self.person.name.full = full;
-        let untaken = self.labels.into_values().flatten().filter(|(_, taken)| !taken);
+        let untaken = std::mem::take(&mut self.labels).into_values().flatten().filter(|(_, taken)| !taken);
         self.extra.extend(untaken.map(|(label, _)| label));
-        let outside: BTreeSet<String> = self.extra.iter().map(|property| property.group.to_ascii_uppercase()).collect();
-        for marks in all_marks(&mut self.person) {
-            // A group that holds nothing else has said all it had to say.
-            let group = marks.group.to_ascii_uppercase();
-            if !outside.contains(&group) && self.members.get(&group).is_none_or(|members| *members < 2) {
-                marks.group.clear();
-            }
-        }
+        self.drop_lone_groups();
         for property in self.extra {
             let text = property.to_line();
             self.person.extra.insert(contact_key("extra", &text), text);
         }
         let stable_key = stable_key(&self.person);
-        Ok(ImportedCard { line, stable_key, person: self.person, notes: self.notes, notices: self.notices })
+        Ok(ImportedCard { line, stable_key, content, person: self.person, notes: self.notes, notices: self.notices })
+    }
+
+    /// A group that holds nothing else has said all it had to say.
+    fn drop_lone_groups(&mut self) {
+        let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut count = |group: &str| *sizes.entry(group.to_ascii_uppercase()).or_default() += 1;
+        self.extra.iter().for_each(|property| count(&property.group));
+        self.notes.iter().for_each(|note| count(&note.group));
+        all_marks(&mut self.person).for_each(|marks| count(&marks.group));
+        let groups_of_names = |name: &Name| {
+            let groups = NAMES.iter().filter_map(|of| name.params.get(&format!("{of}{GROUP}")).cloned());
+            groups.collect::<Vec<String>>()
+        };
+        groups_of_names(&self.person.name).iter().for_each(|group| count(group));
+        let lone = |group: &str| sizes.get(&group.to_ascii_uppercase()).is_none_or(|&size| size < 2);
+        let groups = all_marks(&mut self.person).map(|marks| &mut marks.group);
+        groups
+            .chain(self.notes.iter_mut().map(|note| &mut note.group))
+            .filter(|group| lone(group))
+            .for_each(String::clear);
+        self.person.name.params.retain(|of, group| !of.ends_with(GROUP) || !lone(group));
     }
 
     /// The name to show: as given, or put together from the best that there is.
@@ -279,21 +371,24 @@ impl Reader {
             organization.map(|organization| organization.name.clone()),
             person.emails.values().next().map(|email| email.address.clone()),
             person.phones.values().next().map(|phone| phone.number.clone()),
+            person.services.values().next().map(|one| if one.user.is_empty() { &one.uri } else { &one.user }).cloned(),
+            person.links.values().next().map(|link| link.uri.clone()),
+            person.titles.values().next().map(|title| title.name.clone()),
+            person.addresses.values().next().map(one_line),
+            self.notes.first().and_then(|note| note.body.lines().next().map(|line| line.chars().take(60).collect())),
+            (!self.extra.is_empty() || !person.anniversaries.is_empty() || !person.keywords.is_empty())
+                .then(|| "(no name)".to_owned()),
         ]
         .into_iter()
         .flatten();
-        names.find(|name| !name.is_empty())
+        names.find(|name| !name.trim().is_empty())
     }
 }
 
 /// What tells the card from others, whichever program wrote it and whenever it is read.
 fn stable_key(person: &Person) -> String {
-    let uid = person.uid.trim();
-    if !uid.is_empty() {
-        // vCard 3.0 has the bare UUID, some of it in capitals, where 4.0 has the URI.
-        let lower = uid.to_ascii_lowercase();
-        let uuid = lower.strip_prefix("urn:uuid:").unwrap_or(&lower);
-        return if is_uuid(uuid) { format!("uid:urn:uuid:{uuid}") } else { format!("uid:{uid}") };
+    if !person.uid.trim().is_empty() {
+        return uid_key(&person.uid);
     }
     let mut hash = Sha256::new();
     let mails: BTreeSet<String> = person.emails.values().map(|email| mail_key(&email.address)).collect();
@@ -303,11 +398,30 @@ fn stable_key(person: &Person) -> String {
         hash.update(b"\0");
         hash.update(point);
     }
-    let digest = hash.finalize();
-    digest[..16].iter().fold("hash:".to_owned(), |key, byte| format!("{key}{byte:02x}"))
+    format!("hash:{}", hex(&hash.finalize()[..16]))
 }
 
-fn is_uuid(text: &str) -> bool {
+/// A UID for comparison.
+fn uid_key(uid: &str) -> String {
+    // vCard 3.0 has the bare UUID, some of it in capitals, where 4.0 has the URI.
+    let uid = uid.trim();
+    let lower = uid.to_ascii_lowercase();
+    let uuid = lower.strip_prefix("urn:uuid:").unwrap_or(&lower);
+    if is_uuid(uuid) { format!("uid:urn:uuid:{uuid}") } else { format!("uid:{uid}") }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// An address as a name for want of a better one.
+fn one_line(address: &Address) -> String {
+    let parts = [&address.full, &address.street, &address.locality, &address.country];
+    let parts: Vec<String> = parts.iter().map(|part| part.lines().collect::<Vec<_>>().join(", ")).collect();
+    parts.into_iter().find(|part| !part.is_empty()).unwrap_or_default()
+}
+
+pub(super) fn is_uuid(text: &str) -> bool {
     let hyphens = [8, 13, 18, 23];
     let mut bytes = text.bytes().enumerate();
     text.len() == 36
@@ -343,7 +457,11 @@ fn only_set(property: Property, to: &mut BTreeSet<String>) -> Option<Property> {
     None
 }
 
+/// Keeps what FN and N say beside their values.
 fn keep_params(name: &mut Name, of: &str, property: &Property) {
+    if !property.group.is_empty() {
+        name.params.insert(format!("{of}{GROUP}"), property.group.clone());
+    }
     if !property.params.is_empty() {
         name.params.insert(of.to_owned(), property.params_text());
     }
@@ -359,22 +477,7 @@ fn bare_label(label: &str) -> String {
     }
 }
 
-/// A picture or key as vCard 4.0 holds it: a `data:` URI instead of an encoding.
-fn inline_media(mut property: Property) -> Property {
-    let Some(_) = property.take("ENCODING") else { return property };
-    let kind = property.take_text("TYPE").to_lowercase();
-    property.take("VALUE");
-    let media = match (property.name.as_str(), kind.as_str()) {
-        ("PHOTO" | "LOGO", "jpg" | "") => "image/jpeg".to_owned(),
-        ("PHOTO" | "LOGO", kind) if !kind.contains('/') => format!("image/{kind}"),
-        ("SOUND", "wave" | "wav") => "audio/wav".to_owned(),
-        ("SOUND", kind) if !kind.contains('/') && !kind.is_empty() => format!("audio/{kind}"),
-        ("KEY", "pgp") => "application/pgp-keys".to_owned(),
-        ("KEY", "x509") => "application/pkix-cert".to_owned(),
-        (_, kind) if kind.contains('/') => kind.to_owned(),
-        _ => "application/octet-stream".to_owned(),
-    };
-    let data: String = property.value.chars().filter(|c| !c.is_whitespace()).collect();
-    property.value = format!("data:{media};base64,{data}");
-    property
-}
+/// The properties whose parameters are kept with the name.
+pub(super) const NAMES: [&str; 2] = ["FN", "N"];
+/// What the key of a group has behind the property's name, among the parameters that are kept with the name.
+pub(super) const GROUP: &str = ".group";

@@ -2,12 +2,13 @@ use std::collections::BTreeSet;
 
 use ties_model::{
     Address, Anniversary, AnniversaryKind, Email, Language, Link, OnlineService, Organization, PartialDate, Phone,
-    Title, TitleKind,
+    Relation, Title, TitleKind,
 };
 
 use super::import::{Reader, is_binary};
 use super::place::place;
-use super::property::Property;
+use super::property::{Param, Property};
+use super::uri;
 
 /// Properties that become items of a person. Each gives back what it does not understand.
 impl Reader {
@@ -127,29 +128,33 @@ impl Reader {
 
     /// RFC 9554's and Apple's profiles, and chat addresses.
     pub(super) fn service(&mut self, mut property: Property) -> Option<Property> {
-        let chat = property.name == "IMPP";
         let value = property.take_text("VALUE");
         let mut service = property.take_text("SERVICE-TYPE");
         if service.is_empty() {
             service = property.take_text("X-SERVICE-TYPE");
         }
+        if service.is_empty() && property.name == "X-SOCIALPROFILE" {
+            service = take_service_type(&mut property);
+        }
         let mut user = property.take_text("USERNAME");
         if user.is_empty() {
             user = property.take_text("X-USER");
         }
-        let apple = property.name == "X-SOCIALPROFILE";
-        let marks = self.marks(&mut property, |word| {
-            // Apple writes the service as a type.
-            let names_it = apple && service.is_empty();
-            if names_it {
-                service = word.to_owned();
-            }
-            names_it
-        });
+        let marks = self.marks(&mut property, |_| false);
         let mut uri = property.text();
-        if value.eq_ignore_ascii_case("text") && user.is_empty() {
+        let bare = value.eq_ignore_ascii_case("text") || (property.name == "X-MS-IMADDRESS" && !uri.contains(':'));
+        if bare && user.is_empty() {
             user = std::mem::take(&mut uri);
         }
+        // Apple's way of having no URI.
+        if let Some(name) = uri.get(..8).filter(|scheme| scheme.eq_ignore_ascii_case("x-apple:")).map(|_| &uri[8..]) {
+            let name = uri::decoded(name);
+            if user.is_empty() || user == name {
+                user = name;
+                uri.clear();
+            }
+        }
+        let chat = matches!(property.name.as_str(), "IMPP" | "X-MS-IMADDRESS");
         let vcard_name = if chat { "impp".to_owned() } else { String::new() };
         let service = OnlineService { service, user, uri, vcard_name, marks };
         if !service.user.is_empty() || !service.uri.is_empty() {
@@ -159,14 +164,65 @@ impl Reader {
     }
 
     /// `X-AIM` and its like, from before there was IMPP.
-    pub(super) fn messenger(&mut self, mut property: Property, service: &str) -> Option<Property> {
+    pub(super) fn messenger(&mut self, mut property: Property, service: &str, scheme: &str) -> Option<Property> {
         let user = property.text();
         if user.is_empty() {
             return Some(property);
         }
         let marks = self.marks(&mut property, |_| false);
-        let service = OnlineService { service: service.to_owned(), user, marks, ..OnlineService::default() };
+        let uri = if scheme.is_empty() { String::new() } else { format!("{scheme}:{}", uri::encoded(&user)) };
+        let vcard_name = if service == "Twitter" { String::new() } else { "impp".to_owned() };
+        let service = OnlineService { service: service.to_owned(), user, uri, vcard_name, marks };
         place(&mut self.person.services, &service.key(), service);
+        None
+    }
+
+    /// RFC 6350's RELATED: a URI unless it says that it is a text.
+    pub(super) fn related(&mut self, mut property: Property) -> Option<Property> {
+        let text = property.take_text("VALUE").eq_ignore_ascii_case("text");
+        let value = property.text();
+        let mut kinds = BTreeSet::new();
+        let marks = self.marks(&mut property, |word| {
+            let known = RELATIONS.contains(&word);
+            kinds.extend(known.then(|| word.to_owned()));
+            known
+        });
+        let (name, uri) =
+            if text || !uri::has_scheme(&value) { (value, String::new()) } else { (String::new(), value) };
+        let relation = Relation { name, uri, kinds, marks };
+        if !relation.name.is_empty() || !relation.uri.is_empty() {
+            place(&mut self.person.relations, &relation.key(), relation);
+        }
+        None
+    }
+
+    /// Apple's related names, whose labels say what they are, and the names of a spouse or manager of others.
+    pub(super) fn related_name(&mut self, mut property: Property, label: &str) -> Option<Property> {
+        let name = property.text();
+        if name.is_empty() {
+            return Some(property);
+        }
+        property.take("VALUE");
+        let mut kinds = BTreeSet::new();
+        let mut marks = self.marks(&mut property, |word| {
+            let known = RELATIONS.contains(&word);
+            kinds.extend(known.then(|| word.to_owned()));
+            known
+        });
+        if marks.label.is_empty() && kinds.is_empty() {
+            label.clone_into(&mut marks.label);
+        }
+        let words: BTreeSet<String> = marks.label.split(", ").map(str::to_lowercase).collect();
+        if words.iter().all(|word| RELATIONS.contains(&word.as_str())) {
+            // The label says nothing that the kinds do not.
+            marks.label.clear();
+            kinds.extend(words);
+        } else if kinds.is_empty() {
+            let apple = APPLE_RELATIONS.iter().find(|(apple, _)| *apple == marks.label);
+            kinds.extend(apple.map(|(_, kind)| (*kind).to_owned()));
+        }
+        let relation = Relation { name, kinds, marks, ..Relation::default() };
+        place(&mut self.person.relations, &relation.key(), relation);
         None
     }
 
@@ -252,19 +308,66 @@ pub(super) const ADDRESS_DETAIL: [&str; 11] = [
     "direction",
 ];
 
-/// Properties for chat accounts from before there was IMPP, and the services they stand for.
-pub(super) const MESSENGERS: [(&str, &str); 13] = [
-    ("X-AIM", "AIM"),
-    ("X-GADUGADU", "Gadu-Gadu"),
-    ("X-GOOGLE-TALK", "Google Talk"),
-    ("X-GROUPWISE", "GroupWise"),
-    ("X-GTALK", "Google Talk"),
-    ("X-ICQ", "ICQ"),
-    ("X-JABBER", "Jabber"),
-    ("X-MSN", "MSN"),
-    ("X-QQ", "QQ"),
-    ("X-SKYPE", "Skype"),
-    ("X-SKYPE-USERNAME", "Skype"),
-    ("X-TWITTER", "Twitter"),
-    ("X-YAHOO", "Yahoo"),
+/// Properties for chat accounts from before there was IMPP, the services they stand for, and these's URI schemes.
+pub(super) const MESSENGERS: [(&str, &str, &str); 13] = [
+    ("X-AIM", "AIM", "aim"),
+    ("X-GADUGADU", "Gadu-Gadu", ""),
+    ("X-GOOGLE-TALK", "Google Talk", "xmpp"),
+    ("X-GROUPWISE", "GroupWise", ""),
+    ("X-GTALK", "Google Talk", "xmpp"),
+    ("X-ICQ", "ICQ", ""),
+    ("X-JABBER", "Jabber", "xmpp"),
+    ("X-MSN", "MSN", "msnim"),
+    ("X-QQ", "QQ", ""),
+    ("X-SKYPE", "Skype", "skype"),
+    ("X-SKYPE-USERNAME", "Skype", "skype"),
+    ("X-TWITTER", "Twitter", ""),
+    ("X-YAHOO", "Yahoo", "ymsgr"),
 ];
+
+/// The types of RELATED (RFC 6350 section 6.6.6).
+pub(super) const RELATIONS: [&str; 20] = [
+    "contact",
+    "acquaintance",
+    "friend",
+    "met",
+    "co-worker",
+    "colleague",
+    "co-resident",
+    "neighbor",
+    "child",
+    "parent",
+    "sibling",
+    "spouse",
+    "kin",
+    "muse",
+    "crush",
+    "date",
+    "sweetheart",
+    "me",
+    "agent",
+    "emergency",
+];
+
+/// Apple's words for relatives that say more than RFC 6350's.
+const APPLE_RELATIONS: [(&str, &str); 6] = [
+    ("Mother", "parent"),
+    ("Father", "parent"),
+    ("Brother", "sibling"),
+    ("Sister", "sibling"),
+    ("Son", "child"),
+    ("Daughter", "child"),
+];
+
+/// Takes the service out of the types, where Apple writes it: the first that says nothing else.
+fn take_service_type(property: &mut Property) -> String {
+    let other = |word: &str| ["", "work", "home", "pref", "other"].contains(&word.to_lowercase().as_str());
+    for param in property.params.iter_mut().filter(|param| param.name == "TYPE") {
+        if let Some(at) = param.values.iter().position(|word| !other(word.trim())) {
+            let service = param.values.remove(at).trim().to_owned();
+            *param = Param::list("TYPE", param.values.iter().map(String::as_str));
+            return service;
+        }
+    }
+    String::new()
+}

@@ -1,6 +1,6 @@
 use std::iter::Peekable;
 
-use super::{FIELD_LIMIT, Notice};
+use super::{FIELD_LIMIT, LINE_LIMIT, Notice, PERSON_LIMIT};
 
 /// The cards of a file as they lie in it, and what lies between them.
 pub(super) struct Cards<'a> {
@@ -23,6 +23,10 @@ pub(super) struct RawCard {
     pub(super) lines: Vec<RawLine>,
     /// What was left out already here.
     pub(super) notices: Vec<Notice>,
+    /// How many bytes its lines have.
+    size: usize,
+    /// Whether it has more than a person can hold; then it has no lines.
+    pub(super) too_large: bool,
 }
 
 /// A content line: `group.NAME;PARAM=x:value`.
@@ -32,6 +36,16 @@ pub(super) struct RawLine {
     pub(super) bytes: Vec<u8>,
     /// How many bytes did not fit into [`FIELD_LIMIT`]; such a line is never kept.
     cut: usize,
+    /// How the header says that the value goes on without indentation; nothing while the header is not read to its end.
+    encoding: Option<Encoding>,
+}
+
+/// How a value goes on in the next physical line, beside folding.
+#[derive(Clone, Copy, PartialEq)]
+enum Encoding {
+    Plain,
+    Quoted,
+    Base64,
 }
 
 impl<'a> Cards<'a> {
@@ -52,8 +66,8 @@ impl<'a> Cards<'a> {
                     card.notices.push(Notice::new(line, "the card has no END:VCARD"));
                     break;
                 }
-                self.skip_agent();
-                card.notices.push(Notice::new(number, "the card of an agent inside this card was left out"));
+                let agent = self.agent(number);
+                card.take(agent);
                 open = None;
                 continue;
             }
@@ -65,7 +79,7 @@ impl<'a> Cards<'a> {
             if taken || bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let mut new = RawLine { line: number, bytes: Vec::new(), cut: 0 };
+            let mut new = RawLine::new(number);
             new.append(bytes);
             if let Some(done) = open.replace(new) {
                 card.take(done);
@@ -77,19 +91,35 @@ impl<'a> Cards<'a> {
         card
     }
 
-    /// vCard 2.1 may hold a whole card as the value of AGENT.
-    fn skip_agent(&mut self) {
+    /// vCard 2.1 may hold a whole card as the value of AGENT; 3.0 has it as a text, and so is it kept.
+    fn agent(&mut self, number: usize) -> RawLine {
+        let mut agent = RawLine::new(number);
+        agent.append(b"AGENT:");
+        // The lines of a card that holds an agent itself end with the END of the outer one.
         let mut depth = 0;
-        for (_, bytes) in self.lines.by_ref() {
+        let mut before: &[u8] = b"AGENT:";
+        while let Some((_, bytes)) = self.lines.peek().copied() {
             match frame(bytes) {
+                // Somebody forgot the END of the agent; the next card shall not be lost for that.
+                Some(Frame::Begin) if !is_agent(before) => break,
                 Some(Frame::Begin) => depth += 1,
                 Some(Frame::End) => depth -= 1,
                 _ => {}
             }
+            self.lines.next();
+            for &byte in bytes {
+                match byte {
+                    b'\\' | b',' | b';' => agent.append(&[b'\\', byte]),
+                    _ => agent.append(&[byte]),
+                }
+            }
+            agent.append(b"\\n");
+            before = bytes;
             if depth == 0 {
-                return;
+                break;
             }
         }
+        agent
     }
 }
 
@@ -106,7 +136,7 @@ impl Iterator for Cards<'_> {
                     return Some(Piece::Card(self.card(line)));
                 }
                 Some(Frame::Wrapper) => {}
-                _ if bytes.trim_ascii().is_empty() => {}
+                _ if bytes.trim_ascii().is_empty() || is_preamble(bytes) => {}
                 _ => noise = noise.or(Some(line)),
             }
             self.lines.next();
@@ -117,6 +147,15 @@ impl Iterator for Cards<'_> {
 
 impl RawCard {
     fn take(&mut self, line: RawLine) {
+        // A line that is cut is not kept, so it does not count.
+        self.size += if line.cut == 0 { line.bytes.len() } else { 0 };
+        if self.too_large || self.lines.len() >= LINE_LIMIT || self.size > PERSON_LIMIT {
+            // Nothing of it is going to be used: it need not fill the memory.
+            self.too_large = true;
+            self.lines.clear();
+            self.notices.clear();
+            return;
+        }
         if line.cut == 0 {
             return self.lines.push(line);
         }
@@ -128,16 +167,20 @@ impl RawCard {
 }
 
 impl RawLine {
+    fn new(line: usize) -> Self {
+        Self { line, bytes: Vec::new(), cut: 0, encoding: None }
+    }
+
     /// Takes the next physical line if it belongs to this content line.
     fn goes_on(&mut self, next: &[u8]) -> bool {
         match next {
-            [b' ' | b'\t', rest @ ..] => self.append(rest),
-            _ if self.bytes.ends_with(b"=") && self.header_says("QUOTED-PRINTABLE") => {
+            _ if self.bytes.ends_with(b"=") && self.encoding == Some(Encoding::Quoted) => {
                 self.bytes.pop();
                 self.append(next);
             }
+            [b' ' | b'\t', rest @ ..] => self.append(rest),
             // vCard 2.1 breaks base64 without indenting it, and ends it by an empty line.
-            _ if is_base64(next) && (self.header_says("BASE64") || self.header_says("ENCODING=B")) => self.append(next),
+            _ if self.encoding == Some(Encoding::Base64) && is_base64(next) => self.append(next),
             _ => return false,
         }
         true
@@ -145,19 +188,34 @@ impl RawLine {
 
     fn append(&mut self, bytes: &[u8]) {
         let room = FIELD_LIMIT.saturating_sub(self.bytes.len()).min(bytes.len());
+        let before = self.bytes.len();
         self.bytes.extend_from_slice(&bytes[..room]);
         self.cut += bytes.len() - room;
-    }
-
-    fn header_says(&self, word: &str) -> bool {
-        let end = self.bytes.iter().position(|&byte| byte == b':').unwrap_or(0);
-        let mut windows = self.bytes[..end].windows(word.len());
-        windows.any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+        // Found once, in the new bytes alone: a line of ten million pieces must not be searched ten million times.
+        if self.encoding.is_none() {
+            let colon = self.bytes[before..].iter().position(|&byte| byte == b':');
+            self.encoding = colon.map(|colon| Encoding::of(&self.bytes[..before + colon]));
+        }
     }
 
     fn is_agent(&self) -> bool {
-        self.bytes.len() < 64 && self.bytes.to_ascii_uppercase().starts_with(b"AGENT") && self.bytes.ends_with(b":")
+        is_agent(&self.bytes)
     }
+}
+
+impl Encoding {
+    fn of(header: &[u8]) -> Self {
+        let says = |word: &str| header.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+        match () {
+            () if says("QUOTED-PRINTABLE") => Self::Quoted,
+            () if says("BASE64") || says("ENCODING=B") => Self::Base64,
+            () => Self::Plain,
+        }
+    }
+}
+
+fn is_agent(line: &[u8]) -> bool {
+    line.len() < 64 && line.to_ascii_uppercase().starts_with(b"AGENT") && line.trim_ascii_end().ends_with(b":")
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -186,6 +244,12 @@ fn frame(line: &[u8]) -> Option<Frame> {
         _ if begins => Some(Frame::Begin),
         _ => Some(Frame::End),
     }
+}
+
+/// What some programs write before the first card, as if the file were a mail.
+fn is_preamble(line: &[u8]) -> bool {
+    let name = line.split(|&byte| byte == b':').next().unwrap_or_default().to_ascii_uppercase();
+    line.contains(&b':') && (name == b"ENCODING" || name == b"MIME-VERSION" || name.starts_with(b"CONTENT-"))
 }
 
 fn is_base64(line: &[u8]) -> bool {
@@ -282,9 +346,31 @@ mod tests {
     }
 
     #[test]
-    fn an_agents_card_is_left_out_and_mentioned() {
-        let file = "BEGIN:VCARD\nFN:A\nAGENT:\nBEGIN:VCARD\nFN:B\nEND:VCARD\nTEL:1\nEND:VCARD";
-        assert_eq!(lines(file), ["card 1 (1)", "2 FN:A", "7 TEL:1"]);
+    fn an_agents_card_is_kept_as_a_text() {
+        let file = "BEGIN:VCARD\nFN:A\nAGENT:\nBEGIN:VCARD\nN:B;C\nEND:VCARD\nTEL:1\nEND:VCARD";
+        let agent = "4 AGENT:BEGIN:VCARD\\nN:B\\;C\\nEND:VCARD\\n";
+        assert_eq!(lines(file), ["card 1 (0)", "2 FN:A", agent, "7 TEL:1"]);
+        let file = "BEGIN:VCARD\nAGENT:\nBEGIN:VCARD\nN:B\nBEGIN:VCARD\nFN:C\nEND:VCARD\n";
+        assert_eq!(lines(file).last().unwrap(), "6 FN:C", "a card after one that never ends");
+    }
+
+    #[test]
+    fn a_card_that_is_too_large_keeps_nothing() {
+        let file = format!("BEGIN:VCARD\n{}END:VCARD\nBEGIN:VCARD\nFN:B\nEND:VCARD\n", "NOTE:x\n".repeat(5_000));
+        let pieces: Vec<RawCard> = Cards::new(file.as_bytes())
+            .filter_map(|piece| if let Piece::Card(card) = piece { Some(card) } else { None })
+            .collect();
+        assert!(pieces[0].too_large && pieces[0].lines.is_empty());
+        assert!(!pieces[1].too_large && pieces[1].lines.len() == 1);
+    }
+
+    #[test]
+    fn endless_folding_costs_time_in_proportion() {
+        let header = format!("X;{}ENCODING=QUOTED-PRINTABLE:a=\n", "A".repeat(60_000));
+        let file = format!("BEGIN:VCARD\n{header}{}END:VCARD\n", "=\n".repeat(300_000));
+        let began = std::time::Instant::now();
+        assert_eq!(lines(&file).len(), 2);
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     #[test]

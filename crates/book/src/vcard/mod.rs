@@ -1,28 +1,38 @@
-//! vCard 2.1, 3.0 and 4.0 in, 4.0 out.
+//! vCard 2.1, 3.0 and 4.0 in, 3.0 and 4.0 out.
 //!
-//! Reading goes in three steps, each of which can stand a hostile file: `lines` parts the file into cards and content
+//! Reading goes in four steps, each of which can stand a hostile file: `lines` parts the file into cards and content
 //! lines, `property` reads one content line and undoes the encodings of old versions, `import` says what it means for a
-//! person. What is not understood is kept as the line it was, so that it can be written again.
+//! person, `contents` what the cards of a file have to do with one another. What is not understood is kept as the line
+//! it was, so that it can be written again.
+//!
+//! Writing is one walk over the person (`export`); what the versions and the programs that read them differ in is
+//! decided in `dialect`.
 //!
 //! Content lines are read here rather than by `calcard`: a person keeps unknown lines verbatim, a report names the line
 //! in the file, and `calcard` gives neither; its values would have to be turned back into the text they came from. It
 //! serves as the second opinion and as the corpus in the tests.
 
+mod contents;
+mod dialect;
 mod export;
 mod import;
 mod items;
 mod lines;
+mod media;
 mod place;
 mod property;
 #[cfg(test)]
 mod tests;
+mod uri;
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use ties_model::Person;
 
-pub(crate) use export::to_vcard4;
+pub(crate) use contents::{Contents, Group};
+pub(crate) use dialect::Dialect;
+pub(crate) use export::{NOTE_GAP, write};
 pub(crate) use property::Property;
 
 use lines::{Cards, Piece, RawCard};
@@ -35,12 +45,25 @@ pub(crate) struct ImportedCard {
     /// The person; `source` holds nothing but the revision that the card states.
     pub(crate) person: Person,
     /// The notes, in their order.
-    pub(crate) notes: Vec<String>,
+    pub(crate) notes: Vec<CardNote>,
     /// What tells the card from all others, the same whenever it is imported: `uid:…` if it has a UID, otherwise
     /// `hash:…` of name, mail addresses and phone numbers.
     pub(crate) stable_key: String,
+    /// Hash of the card as it was written.
+    pub(crate) content: String,
     /// What was left out or guessed.
     pub(crate) notices: Vec<Notice>,
+}
+
+/// A note in a card.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CardNote {
+    /// The text.
+    pub(crate) body: String,
+    /// The group, where other properties are of the same one; or empty.
+    pub(crate) group: String,
+    /// The parameters as written, or empty.
+    pub(crate) params: String,
 }
 
 /// A card that was not taken in.
@@ -72,23 +95,37 @@ impl Notice {
 #[error("the file is larger than 64 MiB")]
 pub(crate) struct TooLarge;
 
+/// How many bytes the photo of a kept property has, nothing if it is no photo; of one that lies elsewhere, none.
+pub(crate) fn photo_size(line: &str) -> Option<usize> {
+    let property = Property::from_line(line).filter(|property| property.name == "PHOTO")?;
+    Some(media::size(&property).unwrap_or(0))
+}
+
+/// What a card is.
+enum Card {
+    Person(Box<ImportedCard>),
+    Group(Group),
+}
+
 /// A file of cards: one or thousands.
-pub(crate) struct File<'a>(Cow<'a, [u8]>);
+struct File<'a>(Cow<'a, [u8]>);
 
 impl<'a> File<'a> {
     /// Takes the bytes of a file: UTF-8, UTF-16 with a byte order mark, or what its properties say themselves.
-    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, TooLarge> {
+    fn new(bytes: &'a [u8]) -> Result<Self, TooLarge> {
         if bytes.len() > FILE_LIMIT {
             return Err(TooLarge);
         }
         Ok(Self(match Encoding::for_bom(bytes) {
-            Some((encoding, _)) if encoding != UTF_8 => Cow::Owned(encoding.decode(bytes).0.into_owned().into_bytes()),
+            Some((encoding, _)) if encoding != UTF_8 => in_utf8(bytes, encoding),
+            None if bytes.starts_with(b"B\0E\0") => in_utf8(bytes, UTF_16LE),
+            None if bytes.starts_with(b"\0B\0E") => in_utf8(bytes, UTF_16BE),
             _ => Cow::Borrowed(bytes),
         }))
     }
 
-    /// Reads the cards in their order: each is a person or the reason why not.
-    pub(crate) fn cards(&self) -> impl Iterator<Item = Result<ImportedCard, Reject>> {
+    /// Reads the cards in their order: each is a person, a group of people, or the reason why it is neither.
+    fn cards(&self) -> impl Iterator<Item = Result<Card, Reject>> {
         let beyond =
             |line| Err(Reject { line, reason: format!("more than {CARD_LIMIT} cards; the rest was left out") });
         Cards::new(&self.0).take(CARD_LIMIT + 1).enumerate().map(move |(index, piece)| match piece {
@@ -97,6 +134,10 @@ impl<'a> File<'a> {
             Piece::Noise { line } => Err(Reject { line, reason: "text outside of any card".to_owned() }),
         })
     }
+}
+
+fn in_utf8(bytes: &[u8], encoding: &'static Encoding) -> Cow<'static, [u8]> {
+    Cow::Owned(encoding.decode(bytes).0.into_owned().into_bytes())
 }
 
 /// The largest file that is read (security rule for imports).

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use ties_model::{
-    Address, Anniversary, Email, Language, Link, Marks, OnlineService, Organization, Person, Phone, Title,
+    Address, Anniversary, Email, Language, Link, Marks, OnlineService, Organization, Person, Phone, Relation, Title,
 };
 
 /// An item with marks, as far as putting it among others goes.
@@ -52,8 +52,9 @@ pub(super) fn all_marks(person: &mut Person) -> impl Iterator<Item = &mut Marks>
     let organizations = person.organizations.values_mut().map(Placed::marks);
     let titles = person.titles.values_mut().map(Placed::marks);
     let languages = person.languages.values_mut().map(Placed::marks);
+    let relations = person.relations.values_mut().map(Placed::marks);
     let points = emails.chain(phones).chain(services).chain(links).chain(addresses);
-    points.chain(anniversaries).chain(organizations).chain(titles).chain(languages)
+    points.chain(anniversaries).chain(organizations).chain(titles).chain(languages).chain(relations)
 }
 
 /// The marks of one thing that was named twice, unless they contradict each other.
@@ -94,6 +95,19 @@ impl Placed for Phone {
         let Some(marks) = unite(&self.marks, &other.marks) else { return Some(other) };
         self.marks = marks;
         self.features.extend(other.features);
+        None
+    }
+}
+
+impl Placed for Relation {
+    fn marks(&mut self) -> &mut Marks {
+        &mut self.marks
+    }
+
+    fn absorb(&mut self, other: Self) -> Option<Self> {
+        let Some(marks) = unite(&self.marks, &other.marks) else { return Some(other) };
+        self.marks = marks;
+        self.kinds.extend(other.kinds);
         None
     }
 }

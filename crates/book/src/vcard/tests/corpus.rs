@@ -34,20 +34,44 @@ fn the_corpus_survives_export_and_import() {
     assert!(corpus.len() > 200);
     let mut cards = 0;
     for (path, bytes) in &corpus {
-        for card in File::new(bytes).unwrap().cards().filter_map(Result::ok) {
+        for card in people(bytes).filter_map(Result::ok) {
             cards += 1;
-            let text = exported(&card);
-            let again = read(&text).remove(0).unwrap();
-            assert_eq!(again.notices, [], "{path:?}\n{text}");
-            assert_eq!(again.notes, card.notes, "{path:?}\n{text}");
-            let mut expected = card.person.clone();
-            expected.uid.clone_from(&again.person.uid);
-            expected.source = ties_model::Source::default();
-            assert_eq!(again.person, expected, "{path:?}\n{text}");
-            assert_eq!(exported(&again), text, "{path:?}");
+            for dialect in Dialect::ALL {
+                let text = written(&card, dialect);
+                let again = read(&text).remove(0).unwrap();
+                assert_eq!(again.notices, [], "{path:?}\n{text}");
+                same_lines(&text, &written(&again, dialect), &path.display().to_string());
+                if !dialect.is_for_one() {
+                    assert_eq!(again.notes, card.notes, "{path:?}\n{text}");
+                    let mut expected = card.person.clone();
+                    expected.uid.clone_from(&again.person.uid);
+                    expected.source = ties_model::Source::default();
+                    assert_eq!(again.person, expected, "{path:?}\n{text}");
+                }
+            }
         }
     }
     assert!(cards > 250, "{cards}");
+}
+
+#[test]
+fn of_the_corpus_nothing_is_rejected_that_is_a_card() {
+    let mut rejects = Vec::new();
+    for (path, bytes) in corpus() {
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        let bad = people(&bytes).filter_map(Result::err);
+        rejects.extend(bad.map(|reject| format!("{file}:{}: {}", reject.line, reject.reason)));
+    }
+    let expected = [
+        "055.vcf:1: the card is empty",
+        "063.vcf:9: the card is empty",
+        "068.vcf:1: the card is empty",
+        "069.vcf:1: the card is empty",
+        // It begins with `--BEGIN:VCARD`.
+        "130.vcf:1: text outside of any card",
+        "158.vcf:1: the card is empty",
+    ];
+    assert_eq!(rejects, expected);
 }
 
 #[test]
