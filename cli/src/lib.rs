@@ -9,6 +9,7 @@
 //! lines, `terminal` is the only place that writes to the user.
 
 mod commands;
+mod completion;
 mod desk;
 mod editor;
 mod errors;
@@ -33,6 +34,9 @@ use crate::terminal::Shell;
 /// Runs one command line, the first word of which is the program, and gives the exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
+    if completion::answered(&words) {
+        return ExitCode::SUCCESS;
+    }
     let options = ScreenOptions::glimpse(&words);
     let mut shell = options.shell();
     let result = parse(&words).and_then(|grammar| execute(grammar, &mut shell));

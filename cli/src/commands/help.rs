@@ -3,24 +3,30 @@
 use crate::render::palette;
 
 /// The commands in groups, in the order in which one meets them.
-const GROUPS: [(&str, &[(&str, &str)]); 4] = [
+const GROUPS: [(&str, &[(&str, &str)]); 5] = [
     (
-        "People",
+        "Now",
         &[
-            ("new NAME …", "add a person; mail, phone, links, +tags, org:… are recognised"),
+            ("", "alone: how things stand, and the latest notes"),
             ("show WHO", "one person with all notes"),
             ("ls [FILTER …]", "list people: +tag, org:…, or words"),
             ("find WORD …", "search people and notes"),
-            ("note WHO [TEXT …]", "write a note; without TEXT in your editor, - reads it"),
-            ("edit WHO", "edit a person or a note in your editor"),
-            ("rm WHO", "delete a person or a note"),
         ],
     ),
     (
-        "In and out",
+        "Capture",
+        &[
+            ("new NAME …", "add a person; mail, phone, links, +tags, org:… are recognised"),
+            ("note WHO [TEXT …]", "write a note; without TEXT in your editor, - reads it"),
+            ("edit WHO", "edit a person or a note in your editor"),
+        ],
+    ),
+    (
+        "Data",
         &[
             ("import FILE …", "take in vCard files, one card or thousands"),
             ("export --to FORMAT", "vcf or json, for other programs and for keeping"),
+            ("rm WHO", "delete a person or a note"),
         ],
     ),
     (
@@ -37,6 +43,8 @@ const GROUPS: [(&str, &[(&str, &str)]); 4] = [
         "Around it",
         &[
             ("demo", "see it all at work in a temporary folder"),
+            ("completions SHELL", "Tab for commands and people, in bash, zsh or fish"),
+            ("man [COMMAND]", "manual pages"),
             ("help [COMMAND]", "this page, or all about one command"),
         ],
     ),
@@ -55,7 +63,7 @@ const OPTIONS: [(&str, &str); 6] = [
 pub(crate) fn overview() -> String {
     let mut page = String::from(
         "A professional network on your own devices: works offline, syncs encrypted.\n\n\
-         Usage: ties [OPTIONS] [COMMAND]\n       ties                  how things stand\n",
+         Usage: ties [OPTIONS] [COMMAND]\n",
     );
     for (title, commands) in GROUPS {
         section(&mut page, title, commands);

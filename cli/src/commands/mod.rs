@@ -1,5 +1,6 @@
 //! One file for each command: its words, its request, its answer.
 
+mod completions;
 mod demo;
 mod device;
 mod edit;
@@ -9,6 +10,7 @@ pub(crate) mod help;
 mod import;
 mod init;
 mod ls;
+mod man;
 mod new;
 mod note;
 mod overview;
@@ -58,6 +60,10 @@ pub(crate) enum Command {
     Status(status::Status),
     /// Show it all at work: a relay, two devices, 1,000 people
     Demo(demo::Demo),
+    /// Teach your shell to complete the words of ties
+    Completions(completions::Completions),
+    /// Show or write the manual pages
+    Man(man::Man),
 }
 
 impl Command {
@@ -86,6 +92,8 @@ pub(crate) fn run(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Sync(sync)) => sync.run(desk),
         Some(Command::Status(status)) => status.run(desk),
         Some(Command::Demo(demo)) => demo.run(desk),
+        Some(Command::Completions(completions)) => completions.run(desk),
+        Some(Command::Man(man)) => man.run(desk),
     }
 }
 

@@ -121,6 +121,13 @@ pub enum Request {
     RelayList,
     /// Says how things are: devices, relays, what waits and why. Answered by [`Reply::Status`].
     Status,
+    /// Gives the words that begin so, for completing a command line. Answered by [`Reply::Completions`].
+    Complete {
+        /// Words for what.
+        what: Completable,
+        /// How they begin.
+        beginning: String,
+    },
     /// Exchanges everything with every relay once. Answered by [`Reply::Synced`]. Needs
     /// [`Book::handle`](crate::Book::handle).
     Sync,
@@ -219,6 +226,11 @@ pub enum Reply {
     },
     /// How things are.
     Status(Status),
+    /// Words that a beginning may become, sorted.
+    Completions {
+        /// All of them.
+        words: Vec<Completion>,
+    },
     /// One exchange with every relay.
     Synced(SyncReport),
 }
@@ -486,6 +498,29 @@ pub struct ExportedFile {
     pub name: String,
     /// What is in it.
     pub bytes: Vec<u8>,
+}
+
+/// What a word on a command line may stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Completable {
+    /// The handle of a person.
+    Handle,
+    /// A tag.
+    Tag,
+    /// The address of a relay in use.
+    Relay,
+    /// The name of a device.
+    Device,
+}
+
+/// A word that a beginning may become.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Completion {
+    /// The word.
+    pub word: String,
+    /// What it stands for, or empty.
+    pub about: String,
 }
 
 /// A format of another program.

@@ -53,6 +53,13 @@ impl Book {
         environment::open(dir, &from).map(Self::on)
     }
 
+    /// Opens the book in a folder only if there is one that can be read as it is, with no work of its own to do first:
+    /// for completing a command line, which must neither fail nor write.
+    pub fn glance(dir: &Path, from: Environment) -> Option<Self> {
+        let from = environment::of(&from, dir, 0).ok()?;
+        Space::open_as_it_is(dir, BookRows, from).ok().flatten().map(Self::on)
+    }
+
     pub(crate) fn on(space: Space) -> Self {
         Self { space, device: OnceLock::new() }
     }
@@ -121,6 +128,9 @@ impl Book {
             Request::DeviceList => self.device_list(),
             Request::RelayList => self.relay_list(),
             Request::Status => self.status(),
+            Request::Complete { what, beginning } => {
+                self.complete(what, &beginning).map(|words| Reply::Completions { words })
+            }
             Request::DeviceAdd { .. } | Request::RelayAdd { .. } | Request::Sync | Request::SyncWatch => {
                 Err(BookError::new(ErrorKind::Usage, "this request needs the network"))
             }

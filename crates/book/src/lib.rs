@@ -25,6 +25,7 @@ pub mod sample;
 
 mod book;
 mod capture;
+mod complete;
 mod desk;
 mod devices;
 mod edit_text;

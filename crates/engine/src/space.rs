@@ -123,6 +123,21 @@ impl Space {
         Ok(space)
     }
 
+    /// Opens the space in a folder if its rows are as this program makes them, and writes nothing; `None` if they would
+    /// have to be made anew first.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as_it_is(
+        folder: &Path,
+        projection: impl Projection,
+        environment: Environment,
+    ) -> Result<Option<Self>, OpenError> {
+        let store = Store::open(folder, Sharing::Processes)?;
+        let space = Self::over(store, Some(folder.to_owned()), Box::new(projection), environment);
+        Ok(space.has_present_rows()?.then_some(space))
+    }
+
     /// Opens the space in a store of one's own, for simulations.
     ///
     /// # Errors
@@ -258,9 +273,13 @@ impl Space {
 
     /// A program that makes other rows than the one that wrote the database starts by making all of them anew.
     fn refresh_rows(&self) -> Result<(), Fault> {
+        if self.has_present_rows()? { Ok(()) } else { self.rebuild_rows() }
+    }
+
+    fn has_present_rows(&self) -> Result<bool, Fault> {
         let kept: Option<u32> =
             record(&self.inner.store.read()?, Table::SETTINGS, PROJECTION, "the projection's version")?;
-        if kept == Some(self.inner.projection.version()) { Ok(()) } else { self.rebuild_rows() }
+        Ok(kept == Some(self.inner.projection.version()))
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 mod interop;
+mod shells;
 
 const USAGE: &str = "\
 cargo xtask test       formatting, lints, documentation, dependencies, every test; needs only what cargo fetches
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     let task = env::args().nth(1);
     let done = match task.as_deref() {
         Some("test") => test(),
-        Some("interop") => interop::run(),
+        Some("interop") => interop::run().and_then(|()| shells::run()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
