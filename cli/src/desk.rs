@@ -88,6 +88,13 @@ impl<'a> Desk<'a> {
         Ok((book, self.shell))
     }
 
+    /// Says how to take back what the command wrote, if it wrote anything.
+    pub(crate) fn hint_at_undo(&mut self) {
+        if self.book.as_ref().is_some_and(Book::has_written) {
+            self.shell.remark(palette::faint("undo: ties undo"));
+        }
+    }
+
     /// What to say when the data folder is empty.
     pub(crate) fn no_book(&self) -> Failure {
         Failure::new(crate::errors::Kind::NotFound, format!("there is no network in {}", self.home.display()))

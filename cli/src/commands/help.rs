@@ -27,6 +27,9 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("import FILE …", "take in vCard files, one card or thousands"),
             ("export --to FORMAT", "vcf or json, for other programs and for keeping"),
             ("rm WHO", "delete a person or a note"),
+            ("undo [N|ID]", "take back the last operation, the last N, or one of ops"),
+            ("redo", "bring back what was undone last"),
+            ("ops", "what was done on this device, newest first"),
         ],
     ),
     (

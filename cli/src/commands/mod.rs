@@ -13,12 +13,14 @@ mod ls;
 mod man;
 mod new;
 mod note;
+mod ops;
 mod overview;
 mod relay;
 mod rm;
 mod show;
 mod status;
 mod sync;
+mod undo;
 
 use clap::Subcommand;
 
@@ -44,6 +46,12 @@ pub(crate) enum Command {
     Edit(edit::Edit),
     /// Delete a person or a note
     Rm(rm::Rm),
+    /// Take back the last operation, or another one
+    Undo(undo::Undo),
+    /// Bring back what was undone last
+    Redo(undo::Redo),
+    /// List what was done on this device
+    Ops(ops::Ops),
     /// Take in contacts from vCard files
     Import(import::Import),
     /// Write contacts for other programs
@@ -75,6 +83,13 @@ impl Command {
 
 /// Runs one command; no command at all is the overview.
 pub(crate) fn run(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
+    let outcome = dispatch(command, desk);
+    // A command that failed half way may have written, too: then one wants to know all the more.
+    desk.hint_at_undo();
+    outcome
+}
+
+fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
     match command {
         None => overview::run(desk),
         Some(Command::Init(init)) => init.run(desk),
@@ -85,6 +100,9 @@ pub(crate) fn run(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Note(note)) => note.run(desk),
         Some(Command::Edit(edit)) => edit.run(desk),
         Some(Command::Rm(rm)) => rm.run(desk),
+        Some(Command::Undo(undo)) => undo.run(desk),
+        Some(Command::Redo(redo)) => redo.run(desk),
+        Some(Command::Ops(ops)) => ops.run(desk),
         Some(Command::Import(import)) => import.run(desk),
         Some(Command::Export(export)) => export.run(desk),
         Some(Command::Device(device)) => device.run(desk),

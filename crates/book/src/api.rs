@@ -101,6 +101,17 @@ pub enum Request {
         /// As in [`Request::List`].
         filter: Vec<String>,
     },
+    /// Lists what this device did, newest first. Answered by [`Reply::Operations`].
+    Operations {
+        /// How many to give at most; `None` for all.
+        limit: Option<usize>,
+    },
+    /// Takes operations back: every field they changed gets its value of before, unless something changed it since.
+    /// Answered by [`Reply::Undone`].
+    Undo {
+        /// Which.
+        which: Undo,
+    },
     /// Lists the devices of this book. Answered by [`Reply::Devices`].
     DeviceList,
     /// Pairs a new device by ticket: [`Event::Ticket`] first, then waits, then [`Face::confirm`]. Answered by
@@ -141,6 +152,18 @@ impl Request {
     pub fn is_local(&self) -> bool {
         !matches!(self, Self::DeviceAdd { .. } | Self::RelayAdd { .. } | Self::Sync | Self::SyncWatch)
     }
+}
+
+/// Which operations to take back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undo {
+    /// The last so many that are not undone, as one operation.
+    Last(usize),
+    /// The one whose id begins so; an undo too may be taken back.
+    One(String),
+    /// The last undo (redo), as long as nothing else was done since.
+    Undo,
 }
 
 /// How to make a new book.
@@ -204,6 +227,15 @@ pub enum Reply {
     Imported(ImportReport),
     /// People in another format.
     Exported(Exported),
+    /// What this device did.
+    Operations {
+        /// Newest first.
+        operations: Vec<OperationRow>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// Operations were taken back.
+    Undone(UndoReport),
     /// The devices of the book.
     Devices {
         /// This one first.
@@ -417,6 +449,61 @@ pub struct Removed {
     pub label: String,
     /// How many notes went with it.
     pub notes: usize,
+}
+
+/// Something that this device did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OperationRow {
+    /// Its id: 16 hexadecimal digits, of which the first eight are shown.
+    pub id: String,
+    /// When, RFC 3339 in UTC.
+    pub at: Option<String>,
+    /// What: the command's name, and a file's where there is one.
+    pub what: String,
+    /// Whom or what it was about: the first few records, as they are called now.
+    pub about: Vec<String>,
+    /// How many records it changed.
+    pub records: usize,
+    /// Whether it is undone at present.
+    pub undone: bool,
+    /// The operations that it took back, if it is an undo or a redo: their ids.
+    pub undoes: Vec<String>,
+    /// Whether an undo was cut short; the same once more completes it.
+    pub unfinished: bool,
+}
+
+/// What an undo did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UndoReport {
+    /// The operation that the undo is itself; `None` if nothing could be taken back.
+    pub operation: Option<String>,
+    /// What was to be taken back, newest first.
+    pub undone: Vec<OperationRow>,
+    /// How many records were made by it and are deleted now.
+    pub removed: usize,
+    /// How many records were deleted by it and are there again.
+    pub revived: usize,
+    /// How many records have other fields now.
+    pub changed: usize,
+    /// How many records something was left of, because it was changed later.
+    pub kept: usize,
+    /// The records: first those something was left of, and not more than a hundred.
+    pub records: Vec<UndoneRecord>,
+}
+
+/// What an undo did to one record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UndoneRecord {
+    /// The full id.
+    pub id: String,
+    /// What it is called.
+    pub label: String,
+    /// `removed`, `revived`, `changed` or `left`.
+    pub effect: String,
+    /// The fields that are as they were before.
+    pub restored: Vec<String>,
+    /// The fields that were left as they are, because they were changed later.
+    pub kept: Vec<String>,
 }
 
 /// What an import did.

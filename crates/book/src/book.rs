@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ties_engine::{CreateOptions, Space, View, WriteError};
+use ties_engine::{CreateOptions, Ongoing, Space, View, WriteError};
 
 use crate::api::{BookError, Created, Environment, ErrorKind, Face, Init, Reply, Request, Secret};
 use crate::desk::Desk;
@@ -20,6 +21,7 @@ use crate::{devices, edit_text, environment, export, notes, opening, people, sea
 pub struct Book {
     pub(crate) space: Space,
     device: OnceLock<String>,
+    wrote: AtomicBool,
 }
 
 impl Book {
@@ -61,7 +63,12 @@ impl Book {
     }
 
     pub(crate) fn on(space: Space) -> Self {
-        Self { space, device: OnceLock::new() }
+        Self { space, device: OnceLock::new(), wrote: AtomicBool::new(false) }
+    }
+
+    /// Whether a request wrote something that [`Request::Undo`] would take back.
+    pub fn has_written(&self) -> bool {
+        self.wrote.load(Ordering::Relaxed)
     }
 
     /// Answers any request; one that needs the network waits for it. To be called on a tokio runtime with time and IO.
@@ -87,7 +94,7 @@ impl Book {
     pub fn answer(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
         match request {
             Request::New { words } => {
-                let added = self.write(|desk| people::add(desk, &words))?;
+                let added = self.write("new", |desk| people::add(desk, &words))?;
                 Ok(Reply::PersonAdded(added.reply(&self.view()?)?))
             }
             Request::Show { who } => self.show(&who),
@@ -100,7 +107,7 @@ impl Book {
                 Ok(Reply::Found { hits, more })
             }
             Request::Note { who, text, kind } => {
-                let (note, person) = self.write(|desk| notes::add(desk, &who, &text, kind))?;
+                let (note, person) = self.write("note", |desk| notes::add(desk, &who, &text, kind))?;
                 let view = self.view()?;
                 Ok(Reply::NoteAdded { note: notes::show(&view, note)?, person: people::row(&view, person)? })
             }
@@ -110,11 +117,11 @@ impl Book {
             }
             Request::EditApply { id, before, after } => {
                 let id = id.parse().map_err(|()| BookError::new(ErrorKind::Usage, format!("{id:?} is no id")))?;
-                let (label, changed) = self.write(|desk| edit_text::apply(desk, id, &before, &after))?;
+                let (label, changed) = self.write("edit", |desk| edit_text::apply(desk, id, &before, &after))?;
                 Ok(Reply::Edited { label, changed })
             }
             Request::Remove { what } => {
-                let removed = self.write(|desk| match resolve::record(desk, &what)? {
+                let removed = self.write("rm", |desk| match resolve::record(desk, &what)? {
                     Record::Person(id) => people::remove(desk, id),
                     Record::Note(id) => notes::remove(desk, id),
                 })?;
@@ -125,6 +132,8 @@ impl Book {
                 let view = self.view()?;
                 export::people(&view, options, &Filter::of(&filter)?).map(Reply::Exported)
             }
+            Request::Operations { limit } => self.operations(limit),
+            Request::Undo { which } => self.undo(&which, face),
             Request::DeviceList => self.device_list(),
             Request::RelayList => self.relay_list(),
             Request::Status => self.status(),
@@ -151,10 +160,20 @@ impl Book {
         Ok(self.device.get_or_init(|| name).clone())
     }
 
-    /// One operation: all of it is kept, or none.
-    fn write<T>(&self, write: impl FnOnce(&mut dyn Desk) -> Result<T, BookError>) -> Result<T, BookError> {
+    /// One operation, listed under this name: all of it is kept, or none.
+    fn write<T>(&self, name: &str, write: impl FnOnce(&mut dyn Desk) -> Result<T, BookError>) -> Result<T, BookError> {
+        self.write_some(&mut self.space.operation(name), write)
+    }
+
+    /// A part of an operation that is too much for one transaction.
+    fn write_some<T>(
+        &self,
+        operation: &mut Ongoing,
+        write: impl FnOnce(&mut dyn Desk) -> Result<T, BookError>,
+    ) -> Result<T, BookError> {
         let device = self.device_name()?;
-        let written = self.space.write(|edit| write(&mut Transaction::new(edit, &device)).map_err(Stop));
+        let written = operation.write(|edit| write(&mut Transaction::new(edit, &device)).map_err(Stop));
+        self.wrote.fetch_or(operation.has_begun(), Ordering::Relaxed);
         written.map_err(|error| match error {
             WriteError::Edit(Stop(error)) => error,
             WriteError::Fault(error) => fault(error),
@@ -176,10 +195,15 @@ impl Book {
 
     fn import(&self, name: &str, bytes: &[u8], dry_run: bool, face: &mut dyn Face) -> Result<Reply, BookError> {
         let mut import = Import::read(name, bytes, dry_run)?;
+        let mut operation = self.space.operation(format!("import {name}"));
         loop {
             let (done, total) = import.progress();
             face.event(crate::api::Event::Progress { what: "import".to_owned(), done, total: Some(total) });
-            let some = if dry_run { self.try_out(&mut import)? } else { self.write(|desk| import.take_some(desk))? };
+            let some = if dry_run {
+                self.try_out(&mut import)?
+            } else {
+                self.write_some(&mut operation, |desk| import.take_some(desk))?
+            };
             if !some {
                 return Ok(Reply::Imported(import.report()));
             }
@@ -189,7 +213,7 @@ impl Book {
     /// Does everything but keep it.
     fn try_out(&self, import: &mut Import) -> Result<bool, BookError> {
         let mut some = Ok(false);
-        let undone = self.write(|desk| {
+        let undone = self.write("import", |desk| {
             some = import.take_some(desk);
             Err::<(), _>(BookError::new(ErrorKind::Failed, "a preview keeps nothing"))
         });

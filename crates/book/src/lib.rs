@@ -43,6 +43,7 @@ mod list;
 mod network;
 mod notes;
 mod opening;
+mod operations;
 mod people;
 mod person_form;
 mod person_view;

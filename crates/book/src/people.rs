@@ -227,10 +227,9 @@ fn similar(rows: &dyn Rows, sketch: &Sketch) -> Result<Vec<Candidate>, BookError
     found.into_iter().take(5).map(|id| resolve::candidate(rows, Record::Person(id))).collect()
 }
 
-/// The newest time that a change of the document bears.
+/// When the document was last changed, by what is not undone.
 pub(crate) fn updated(document: &Automerge) -> Option<String> {
-    let seconds = document.get_changes_meta(&[]).iter().map(|change| change.timestamp).max()?;
-    if seconds > 0 { rfc3339(seconds.checked_mul(1000)?) } else { None }
+    rfc3339(ties_engine::last_change(document)?.checked_mul(1000)?)
 }
 
 #[cfg(test)]

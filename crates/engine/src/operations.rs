@@ -98,6 +98,12 @@ impl Ongoing {
         space.write_as(self, edit)
     }
 
+    /// Whether anything was written.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.number.is_some()
+    }
+
     /// An operation that takes others back. They count as undone once it is complete: with its one write, or when it is
     /// [finished](Self::finish).
     pub(crate) fn undoing(space: &Space, label: String, undoes: Vec<u64>, complete: bool) -> Self {

@@ -52,6 +52,14 @@ impl View {
         Ok(load_stored(&self.0, id)?.filter(|document| !is_deleted(document)))
     }
 
+    /// A document as it stands, even if it was deleted: to tell what was undone, or could be.
+    ///
+    /// # Errors
+    /// As [`Self::document`].
+    pub fn deleted_or_not(&self, id: DocumentId) -> Result<Option<Automerge>, Fault> {
+        load_stored(&self.0, id)
+    }
+
     /// The ids of all documents, deleted ones included, sorted.
     ///
     /// # Errors
