@@ -80,7 +80,7 @@ fn what(operation: &OperationRow) -> String {
 }
 
 /// Whom an operation was about: `Ada Lovelace, Grace Hopper and 3 more`.
-pub(super) fn about(operation: &OperationRow) -> String {
+fn about(operation: &OperationRow) -> String {
     let names: Vec<String> = operation.about.iter().map(|name| inline(name).into_owned()).collect();
     match operation.records.saturating_sub(names.len()) {
         more if more > 0 && operation.records > MOST_NAMED => {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 use ties_book::api::{OperationRow, Reply, Request, Undo as Which, UndoReport, UndoneRecord};
 
-use super::{SCHEMA, ops, status};
+use super::{SCHEMA, status};
 use crate::desk::{Desk, unexpected};
 use crate::errors::{Failure, Kind, Outcome};
 use crate::render::{amount, inline, palette};
@@ -88,10 +88,11 @@ fn show(desk: &mut Desk<'_>, report: &UndoReport, done: &str, back: &str) -> Out
                 desk.shell.line(line)?;
             }
         }
-        let named = report.records.iter().take(NAMED);
+        // Of many records only those are named of which something was left.
+        let many = report.removed + report.revived + report.changed > NAMED;
+        let named = report.records.iter().filter(|record| !many || !record.kept.is_empty()).take(NAMED);
         desk.shell.lines(named.map(record))?;
-        let concerned = report.removed + report.revived + report.changed + report.kept;
-        if concerned > NAMED {
+        if many || report.kept > NAMED {
             desk.shell.line(summary(report))?;
         }
     }
@@ -111,13 +112,9 @@ fn show(desk: &mut Desk<'_>, report: &UndoReport, done: &str, back: &str) -> Out
     Ok(())
 }
 
-/// `Undone: note · note about Ada Lovelace · 2 minutes ago`
+/// `Undone: note · 2 minutes ago`
 fn headline(desk: &Desk<'_>, operation: &OperationRow, done: &str) -> String {
     let mut parts = vec![format!("{} {}", palette::good(&format!("{done}:")), inline(&operation.what))];
-    let about = ops::about(operation);
-    if !about.is_empty() {
-        parts.push(about);
-    }
     if let Some(at) = &operation.at {
         parts.push(palette::faint(&status::since(at, desk.now())));
     }

@@ -477,7 +477,7 @@ pub struct OperationRow {
 pub struct UndoReport {
     /// The operation that the undo is itself; `None` if nothing could be taken back.
     pub operation: Option<String>,
-    /// What was to be taken back, newest first.
+    /// What was to be taken back, newest first; at a redo what comes back.
     pub undone: Vec<OperationRow>,
     /// How many records were made by it and are deleted now.
     pub removed: usize,

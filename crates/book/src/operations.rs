@@ -36,7 +36,11 @@ impl Book {
             Undo::One(id) => ("undo", vec![self.named(id)?]),
             Undo::Undo => ("redo", vec![self.redoable()?]),
         };
-        let rows = self.rows_of(self.all(|operation| which.contains(&operation.id), which.len())?)?;
+        let mut concerned = self.all(|operation| which.contains(&operation.id), which.len())?;
+        if label == "redo" {
+            concerned = self.originals(concerned)?;
+        }
+        let rows = self.rows_of(concerned)?;
         let mut progress = |done, total| {
             if total > WORTH_A_BAR {
                 face.event(Event::Progress { what: label.to_owned(), done, total: Some(total) });
@@ -86,6 +90,15 @@ impl Book {
                     .hint("give more digits of it; ties ops --json shows all"))
             }
         }
+    }
+
+    /// What undos, and redos of undos, were about in the first place.
+    fn originals(&self, mut operations: Vec<Operation>) -> Result<Vec<Operation>, BookError> {
+        while operations.iter().any(|operation| !operation.undoes.is_empty()) {
+            let numbers: BTreeSet<u64> = operations.iter().flat_map(|operation| operation.undoes.clone()).collect();
+            operations = self.all(|operation| numbers.contains(&operation.number), numbers.len())?;
+        }
+        Ok(operations)
     }
 
     /// The newest operations that fit.
