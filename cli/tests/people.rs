@@ -192,3 +192,23 @@ fn status_and_the_bare_command_count_what_is_there() {
     let ran = device.run(["sync"]).code(1);
     assert!(ran.err.contains("ties relay add"), "{}", ran.err);
 }
+
+#[test]
+fn handles_that_several_people_hold_are_conflicts_that_an_edit_settles() {
+    let device = Device::started();
+    let card = |uid: &str| format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{uid}\r\nFN:Ada Lovelace\r\nEND:VCARD\r\n");
+    let cards = device.file("cards.vcf", &(card("a") + &card("b")));
+    device.run(["import", cards.to_str().unwrap()]).ok();
+    let status = device.json(["status"]);
+    assert_eq!((&status["waiting"], &status["conflictCount"]), (&serde_json::json!([]), &1.into()), "{status}");
+    assert_eq!(
+        (&status["conflicts"][0]["handle"], &status["conflicts"][0]["holders"]),
+        (&"ada-lovelace".into(), &2.into())
+    );
+    let shown = device.run(["status"]).ok().out;
+    assert!(shown.contains("1 handle is given") && shown.contains("@ada-lovelace-2 Ada Lovelace"), "{shown}");
+    let text = device.run(["edit", "ada-lovelace-2", "--print"]).ok().out;
+    let text = text.replace("handle = \"ada-lovelace\"", "handle = \"countess\"");
+    device.run_with(["edit", "ada-lovelace-2", "--from", "-"], &text).ok();
+    assert_eq!(device.json(["status"])["conflictCount"], 0);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use ties_book::api::{RelayRow, Reply, Request, Status as State};
+use ties_book::api::{Candidate, RelayRow, Reply, Request, Status as State};
 
 use super::{SCHEMA, device};
 use crate::desk::{Desk, unexpected};
@@ -47,6 +47,8 @@ pub(super) fn json(state: &State) -> Value {
         "devices": state.devices,
         "relays": state.relays,
         "waiting": state.waiting,
+        "conflictCount": state.conflict_count,
+        "conflicts": state.conflicts,
         "stuck": state.stuck,
     })
 }
@@ -63,7 +65,42 @@ fn show(desk: &mut Desk<'_>, state: &State) -> Outcome {
     shell.lines(device::table(&state.devices, now).lines(width))?;
     shell.line("")?;
     shell.lines(roads(state, now))?;
-    shell.lines(troubles(state))
+    shell.lines(troubles(state))?;
+    shell.lines(conflicts(state))
+}
+
+/// The handles that several people hold, and how to settle it.
+fn conflicts(state: &State) -> Vec<String> {
+    if state.conflicts.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), palette::warning(&shared_handles(state))];
+    for conflict in &state.conflicts {
+        let people: Vec<String> = conflict.people.iter().map(holder).collect();
+        lines.push(format!("  {}{}", people.join(", "), and_more(conflict.holders.saturating_sub(people.len()))));
+    }
+    let left = state.conflict_count.saturating_sub(state.conflicts.len());
+    if left > 0 {
+        lines.push(format!(" {}", and_more(left)));
+    }
+    let example = state.conflicts.first().and_then(|conflict| conflict.people.last());
+    let example = example.map(|person| inline(&person.handle).into_owned()).unwrap_or_default();
+    lines.push(palette::faint(&format!("ties edit {example} gives another handle")));
+    lines
+}
+
+fn shared_handles(state: &State) -> String {
+    let verb = if state.conflict_count == 1 { "is" } else { "are" };
+    let handles = amount::counted(state.conflict_count as u64, "handle", "handles");
+    format!("{handles} {verb} given to several people")
+}
+
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" and {} more", amount::count(more as u64)) }
+}
+
+fn holder(person: &Candidate) -> String {
+    format!("{} {}", palette::code(&format!("@{}", inline(&person.handle))), inline(&person.name))
 }
 
 /// A line for each relay, or one that says there is none.

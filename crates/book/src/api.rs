@@ -670,10 +670,25 @@ pub struct Status {
     pub devices: Vec<DeviceRow>,
     /// The relays.
     pub relays: Vec<RelayRow>,
-    /// What waits, and for what: entries parked for others, handles in conflict, quarantined entries.
+    /// What waits, and for what: entries parked for others, quarantined entries.
     pub waiting: Vec<String>,
+    /// How many handles several people hold.
+    pub conflict_count: usize,
+    /// The first few of them; an edit of a handle settles it.
+    pub conflicts: Vec<HandleConflict>,
     /// Whether something needs the user's hand; then a face ends with a code other than 0.
     pub stuck: bool,
+}
+
+/// A handle that several people hold, since two devices gave it out or an import brought namesakes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HandleConflict {
+    /// The handle.
+    pub handle: String,
+    /// How many hold it.
+    pub holders: usize,
+    /// The first few, with the handles they are shown under: the first keeps it, the others have a number behind it.
+    pub people: Vec<Candidate>,
 }
 
 /// One exchange with every relay.

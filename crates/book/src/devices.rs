@@ -1,11 +1,13 @@
 //! How things stand: devices, relays, what waits and why.
 
-use ties_engine::{Device, RoadStatus, Role, Waiting};
+use ties_engine::{Device, RoadStatus, Role, View, Waiting};
 
-use crate::api::{BookError, DeviceRow, ErrorKind, RelayRow, Reply, Status};
+use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, RelayRow, Reply, Status};
 use crate::book::Book;
 use crate::engine::fault;
 use crate::handle;
+use crate::resolve::{self, Record};
+use crate::rows::{self, Index};
 use crate::time::rfc3339;
 
 impl Book {
@@ -29,7 +31,7 @@ impl Book {
         }
         let unsent = status.roads.iter().any(|road| road.error.is_some() && road.to_send > 0);
         let stuck = unsent || !waiting.is_empty();
-        waiting.extend(shared_handles(handle::shared(&view)?));
+        let shared = handle::shared(&view)?;
         Ok(Reply::Status(Status {
             device_name: self.device_name()?,
             people: count(b"p")?,
@@ -37,6 +39,8 @@ impl Book {
             devices: status.devices.iter().map(device_row).collect(),
             relays: status.roads.into_iter().map(relay_row).collect(),
             waiting,
+            conflict_count: shared.len(),
+            conflicts: conflicts(&view, shared)?,
             stuck,
         }))
     }
@@ -101,17 +105,19 @@ fn number(entries: usize) -> String {
     if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
-fn shared_handles(shared: Vec<String>) -> Option<String> {
-    let first = shared.first()?;
-    let count = shared.len();
-    let example = format!("@{first}, the later ones shown as @{first}-2 and so on; ties edit gives another");
-    Some(if count == 1 {
-        format!("a handle is given to several people: {example}")
-    } else {
-        format!("{count} handles are given to several people, such as {example}")
-    })
+/// Handles that several people hold, with who is shown under which: the first few of both.
+fn conflicts(view: &View, shared: Vec<String>) -> Result<Vec<HandleConflict>, BookError> {
+    let mut conflicts = Vec::new();
+    for handle in shared.into_iter().take(MOST_CONFLICTS) {
+        let ids = rows::ids(view, &Index::Handle.exactly(&handle))?;
+        let people = ids.iter().take(MOST_HOLDERS).map(|id| resolve::candidate(view, Record::Person(*id)));
+        conflicts.push(HandleConflict { people: people.collect::<Result<_, _>>()?, holders: ids.len(), handle });
+    }
+    Ok(conflicts)
 }
 
+const MOST_CONFLICTS: usize = 10;
+const MOST_HOLDERS: usize = 4;
 const LONGEST_NAME: usize = 64;
 
 #[cfg(test)]

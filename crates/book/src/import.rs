@@ -85,10 +85,12 @@ impl Import {
         person.handle = slug(&name);
         person.source.kind = SOURCE.to_owned();
         let mut present = BTreeSet::new();
-        if desk.seed_record(id, &Seed::Person(Box::new(person)))? {
+        // Asked first: of somebody who is here no document needs to be looked at.
+        let known = self.made.contains(&id) || rows::person(desk, id)?.is_some();
+        if !known && desk.seed_record(id, &Seed::Person(Box::new(person)))? {
             self.made.insert(id);
             self.report.people_created += 1;
-        } else if self.made.contains(&id) || rows::person(desk, id)?.is_some() {
+        } else if known {
             self.report.people_known += 1;
             // A note that was edited or written here comes back from an export under another id.
             let notes = list::notes_about(desk, id)?.into_iter().map(|(_, note)| note.body.trim().to_owned());
