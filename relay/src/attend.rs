@@ -1,13 +1,14 @@
 //! What one connection's task does: bring it up, carry frames both ways, end it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ties_net::{Accepted, Acceptor, ClosingReason, LinkReader, LinkWriter};
 use ties_sync::Channel;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
@@ -16,17 +17,23 @@ use tracing::debug;
 use crate::connection::ConnectionId;
 use crate::keeper::{Clock, Job, Outlet, Stranger, Strangers, Word};
 use crate::limits::Limits;
+use crate::metrics::Door;
+use crate::origin::Origin;
 use crate::relay::Input;
 
 /// What all connections share.
 pub(crate) struct Reception {
-    pub(crate) acceptor: Acceptor,
+    /// Exchanged when the certificate is.
+    pub(crate) acceptor: RwLock<Acceptor>,
     pub(crate) hosts: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) behind_proxy: bool,
     pub(crate) jobs: Sender<Job>,
     pub(crate) clock: Clock,
     pub(crate) strangers: Strangers,
+    pub(crate) door: Door,
+    /// How many may be told at once that there is no place for them.
+    pub(crate) regrets: Arc<Semaphore>,
     /// KiB of frames that may wait for the keeper, from all connections together.
     pub(crate) room: Arc<Semaphore>,
 }
@@ -36,7 +43,23 @@ impl Reception {
     pub(crate) fn admit(&self, from: SocketAddr) -> Option<Stranger> {
         // Behind a proxy every connection comes from the proxy.
         let limit = if self.behind_proxy { usize::MAX } else { self.limits.strangers_per_address };
-        self.strangers.admit(from.ip(), limit)
+        self.strangers.admit(Origin::from(from.ip()), limit)
+    }
+
+    /// Tells a connection for which there is no place that it may come again, where that costs nothing: without TLS.
+    pub(crate) fn turn_away(&self, mut tcp: TcpStream) {
+        let is_plain = self.acceptor.read().unwrap_or_else(PoisonError::into_inner).is_plain();
+        let Some(place) = Arc::clone(&self.regrets).try_acquire_owned().ok().filter(|_| is_plain) else { return };
+        tokio::spawn(async move {
+            let regret = async {
+                tcp.write_all(NO_PLACE).await?;
+                tcp.shutdown().await?;
+                // Dropping a socket with unread bytes resets it, and the answer might be lost.
+                tokio::io::copy(&mut (&mut tcp).take(MAX_UNREAD), &mut tokio::io::sink()).await
+            };
+            let _ = timeout(Duration::from_secs(1), regret).await;
+            drop(place);
+        });
     }
 
     /// Attends to one connection until it ends.
@@ -44,12 +67,18 @@ impl Reception {
         let since = self.clock.now();
         let _ = tcp.set_nodelay(true);
         // In a box of its own, for what it takes to come up is more than what an idle connection needs ever after.
-        let link = match Box::pin(self.acceptor.accept(tcp)).await {
+        let acceptor = self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let link = match Box::pin(acceptor.accept(tcp)).await {
             Ok(Accepted::Link(link)) => link,
             Ok(Accepted::HealthCheck) => return,
-            Err(error) => return debug!(%error, "a connection came to nothing"),
+            Err(error) => {
+                self.door.failed.fetch_add(1, Ordering::Relaxed);
+                return debug!(%error, "a connection came to nothing");
+            }
         };
+        drop(acceptor);
         if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host == link.host()) {
+            self.door.failed.fetch_add(1, Ordering::Relaxed);
             debug!("a connection was made for another host");
             return link.close(ClosingReason::Refused).await;
         }
@@ -125,4 +154,7 @@ impl Reception {
 
 /// Frames of one connection that may wait for the keeper.
 const IN_FLIGHT: usize = 8;
+const NO_PLACE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const MAX_UNREAD: u64 = 8 << 10;
 const FAREWELL: Duration = Duration::from_secs(2);

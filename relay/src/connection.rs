@@ -20,6 +20,8 @@ pub(crate) struct Connection {
     /// When something last came from it.
     pub(crate) heard: Duration,
     pub(crate) pace: Pace,
+    /// Access statements that it brought outside a session.
+    pub(crate) learned: usize,
     /// The mailbox it is at.
     pub(crate) visit: Option<(MailboxId, Session)>,
     /// Where it meets another device that it may know no mailbox in common with.
@@ -49,7 +51,7 @@ pub(crate) enum Stage {
 impl Connection {
     pub(crate) fn new(expected: ExpectAuth, until: Duration, from: Option<IpAddr>, now: Duration) -> Self {
         let stage = Stage::Stranger { expected: Some(expected), until };
-        Self { stage, heard: now, pace: Pace::default(), visit: None, place: None, from }
+        Self { stage, heard: now, pace: Pace::default(), learned: 0, visit: None, place: None, from }
     }
 
     pub(crate) fn pseudonym(&self) -> Option<Pseudonym> {

@@ -14,6 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tracing::{debug, trace, warn};
 
 use crate::connection::ConnectionId;
+use crate::metrics::{Measured, Work};
+use crate::origin::Origin;
 use crate::relay::{Input, Output, Relay};
 use crate::stored::Batch;
 
@@ -25,6 +27,8 @@ pub(crate) enum Job {
     Frame(ConnectionId, Vec<u8>, [OwnedSemaphorePermit; 2]),
     /// A connection is no more.
     Closed(ConnectionId),
+    /// Somebody wants to know how things stand.
+    Measure(oneshot::Sender<Measured>),
     /// The relay stops.
     Stop,
 }
@@ -58,11 +62,13 @@ pub(crate) struct Keeper {
     outlets: BTreeMap<ConnectionId, Outlet>,
     labels: Labels,
     backlog: usize,
+    work: Work,
 }
 
 impl Keeper {
     pub(crate) fn new(relay: Relay, store: Store, clock: Clock, salt: [u8; 16], backlog: usize) -> Self {
-        Self { relay, store, clock, outlets: BTreeMap::new(), labels: Labels { salt, known: BTreeMap::new() }, backlog }
+        let labels = Labels { salt, known: BTreeMap::new() };
+        Self { relay, store, clock, outlets: BTreeMap::new(), labels, backlog, work: Work::default() }
     }
 
     /// Works until it is told to stop, or the database fails.
@@ -109,6 +115,11 @@ impl Keeper {
                     self.labels.known.remove(&id);
                     (id, Input::Closed)
                 }
+                Job::Measure(answer) => {
+                    let (counts, census) = (self.relay.counts().clone(), self.relay.census());
+                    let _ = answer.send(Measured { counts, census, work: self.work.clone() });
+                    continue;
+                }
                 Job::Stop => {
                     stopped = true;
                     break;
@@ -125,7 +136,14 @@ impl Keeper {
             outputs.extend(self.relay.tick(now, &mut batch)?);
         }
         outputs.extend(self.relay.finish(now, &mut batch)?);
+        self.work.frames_received += permits.len() as u64;
+        self.work.bytes_received += bytes as u64;
+        let (writes, began) = (batch.has_written(), Instant::now());
         batch.commit()?;
+        if writes {
+            self.work.commits.add(permits.len() as u64);
+            self.work.commit_time += began.elapsed();
+        }
         for output in outputs {
             self.carry_out(output);
         }
@@ -161,10 +179,13 @@ impl Keeper {
         let size = frame.len();
         let waiting = outlet.backlog.fetch_add(size, Ordering::Relaxed) + size;
         if waiting <= self.backlog {
+            self.work.frames_sent += 1;
+            self.work.bytes_sent += size as u64;
             let _ = outlet.words.send(Word::Frame(frame));
             return;
         }
         warn!(connection = self.labels.of(id), waiting, "reads too slowly and is cut off");
+        self.work.cut += 1;
         if let Some(outlet) = self.outlets.remove(&id) {
             // Its task ends and reports that the connection is closed.
             let _ = outlet.cut.send(());
@@ -211,9 +232,6 @@ impl Clock {
 #[derive(Clone, Default)]
 pub(crate) struct Strangers(Arc<Mutex<BTreeMap<Origin, usize>>>);
 
-/// An address, or as much of it as one customer of a provider has: 64 bits of IPv6.
-type Origin = [u8; 8];
-
 /// A place among the strangers, given back when dropped.
 pub(crate) struct Stranger {
     strangers: Strangers,
@@ -221,12 +239,8 @@ pub(crate) struct Stranger {
 }
 
 impl Strangers {
-    /// A place for one from `address`, unless it has `limit` already.
-    pub(crate) fn admit(&self, address: std::net::IpAddr, limit: usize) -> Option<Stranger> {
-        let origin = match address.to_canonical() {
-            std::net::IpAddr::V4(address) => (u64::from(address.to_bits()) | 0xffff << 32).to_be_bytes(),
-            std::net::IpAddr::V6(address) => *address.octets().first_chunk().expect("8 of 16 bytes"),
-        };
+    /// A place for one from there, unless `limit` are there already.
+    pub(crate) fn admit(&self, origin: Origin, limit: usize) -> Option<Stranger> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(origin).or_default();
         if *count >= limit {
@@ -260,14 +274,15 @@ mod tests {
     #[test]
     fn strangers_are_counted_by_where_they_come_from() {
         let strangers = Strangers::default();
-        let near: Vec<_> = (0..2).map(|_| strangers.admit("10.0.0.1".parse().unwrap(), 2).unwrap()).collect();
-        assert!(strangers.admit("10.0.0.1".parse().unwrap(), 2).is_none());
-        assert!(strangers.admit("::ffff:10.0.0.1".parse().unwrap(), 2).is_none());
-        assert!(strangers.admit("10.0.0.2".parse().unwrap(), 2).is_some());
-        let _far = strangers.admit("2001:db8::1".parse().unwrap(), 1).unwrap();
-        assert!(strangers.admit("2001:db8::ffff:1".parse().unwrap(), 1).is_none());
-        assert!(strangers.admit("2001:db8:0:1::1".parse().unwrap(), 1).is_some());
+        let origin = |text: &str| Origin::from(text.parse::<std::net::IpAddr>().unwrap());
+        let near: Vec<_> = (0..2).map(|_| strangers.admit(origin("10.0.0.1"), 2).unwrap()).collect();
+        assert!(strangers.admit(origin("10.0.0.1"), 2).is_none());
+        assert!(strangers.admit(origin("::ffff:10.0.0.1"), 2).is_none());
+        assert!(strangers.admit(origin("10.0.0.2"), 2).is_some());
+        let _far = strangers.admit(origin("2001:db8::1"), 1).unwrap();
+        assert!(strangers.admit(origin("2001:db8::ffff:1"), 1).is_none());
+        assert!(strangers.admit(origin("2001:db8:0:1::1"), 1).is_some());
         drop(near);
-        assert!(strangers.admit("10.0.0.1".parse().unwrap(), 2).is_some());
+        assert!(strangers.admit(origin("10.0.0.1"), 2).is_some());
     }
 }

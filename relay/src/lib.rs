@@ -18,26 +18,34 @@
 
 mod attend;
 mod connection;
+mod counts;
+mod invites;
 mod keeper;
 mod key_file;
 mod limits;
 mod mailbox;
 mod memory;
+mod metrics;
 mod nameplate;
+mod origin;
 mod relay;
 mod requests;
 mod room;
 mod server;
+mod settings;
 mod storage;
 mod stored;
 mod token;
 
 pub use connection::ConnectionId;
+pub use counts::{Census, Counts};
+pub use invites::{Invites, NewToken, RevokeError};
 pub use key_file::KeyFileError;
 pub use limits::Limits;
 pub use memory::MemoryStorage;
 pub use relay::{Identity, Input, Output, Relay};
-pub use server::{Config, Server, ServerError, new_token, run};
+pub use server::{Config, Server, ServerError, TlsFiles, run};
+pub use settings::{LimitSettings, Settings, SettingsError, Size, SizeError};
 pub use storage::Storage;
 pub use stored::Batch;
 pub use token::{InviteToken, TokenHash, TokenRecord};

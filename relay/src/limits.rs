@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ties_sealed_log::MAX_STATEMENTS;
 use ties_sync::WINDOW;
 
 /// The bounds of a relay. A device that keeps to the protocol meets none of them but the quota.
@@ -13,6 +14,12 @@ pub struct Limits {
     pub pseudonyms: usize,
     /// Logs in one mailbox.
     pub logs: usize,
+    /// Mailboxes that one pseudonym makes without a token, where none is needed.
+    pub mailboxes_per_key: u32,
+    /// Mailboxes that are made from one address in a day without a token, where none is needed.
+    pub mailboxes_per_address: u32,
+    /// Access statements that one connection may bring before it is at a mailbox.
+    pub statements: usize,
     /// Connections of one pseudonym; a further one takes the place of the oldest.
     pub sockets_per_key: usize,
     /// Connections from one address that have proved no key yet.
@@ -50,6 +57,10 @@ impl Default for Limits {
             mailbox_bytes: 256 << 20,
             pseudonyms: 80,
             logs: 1024,
+            mailboxes_per_key: 16,
+            mailboxes_per_address: 64,
+            // As many as a whole list has.
+            statements: MAX_STATEMENTS,
             sockets_per_key: 8,
             strangers_per_address: 64,
             connections: 4096,

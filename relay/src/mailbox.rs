@@ -19,6 +19,8 @@ pub(crate) struct Mailbox {
     openings: BTreeMap<LogId, LogOpening>,
     vector: Vector,
     bytes: u64,
+    /// Bytes that it may hold, if not as many as any other.
+    quota: Option<u64>,
     /// Who is at it.
     pub(crate) connections: BTreeSet<ConnectionId>,
     /// Whether the others have to be told of something.
@@ -53,6 +55,7 @@ impl Mailbox {
             openings: openings.map(|opening| (opening.log(), opening)).collect(),
             vector: storage.vector(id)?,
             bytes: storage.bytes(id)?,
+            quota: storage.quota(id)?,
             ..Self::of(list)
         }))
     }
@@ -63,6 +66,7 @@ impl Mailbox {
             openings: BTreeMap::new(),
             vector: Vector::default(),
             bytes: 0,
+            quota: None,
             connections: BTreeSet::new(),
             changed: false,
         }
@@ -77,6 +81,16 @@ impl Mailbox {
         self.list.flags(pseudonym) & (GET | CLOSED) == GET
     }
 
+    /// Why a pseudonym is not let in. A list that is full is the likelier reason to be missing on it.
+    pub(crate) fn why_not(&self, pseudonym: &Pseudonym, limits: &Limits) -> Refusal {
+        let members = self.list.members();
+        if members.contains_key(pseudonym) || members.len() < limits.pseudonyms {
+            Refusal::NotPermitted
+        } else {
+            Refusal::Pseudonyms
+        }
+    }
+
     /// Takes an access statement, which speaks for itself whoever brings it.
     pub(crate) fn state<S: Storage>(
         &mut self,
@@ -89,7 +103,7 @@ impl Mailbox {
         match list.add(statement.clone()) {
             Err(error) => return Ok(Err(refusal(error))),
             Ok(false) => return Ok(Ok(())),
-            Ok(true) if list.members().len() > limits.pseudonyms => return Ok(Err(Refusal::Quota)),
+            Ok(true) if list.members().len() > limits.pseudonyms => return Ok(Err(Refusal::Pseudonyms)),
             Ok(true) => {}
         }
         self.list = list;
@@ -138,7 +152,8 @@ impl<'a, S: Storage> Visit<'a, S> {
     }
 
     fn exceeds_quota(&self, entry: &Entry) -> Result<bool, S::Error> {
-        if self.mailbox.bytes + entry.bytes().len() as u64 <= self.limits.mailbox_bytes {
+        let most = self.mailbox.quota.unwrap_or(self.limits.mailbox_bytes);
+        if self.mailbox.bytes + entry.bytes().len() as u64 <= most {
             return Ok(false);
         }
         // An entry that is here already costs nothing.
@@ -187,7 +202,9 @@ impl<S: Storage> Replica for Visit<'_, S> {
             return Ok(Taken::Refused(Refusal::NotPermitted));
         }
         if !self.mailbox.openings.contains_key(&entry.log()) {
-            return Ok(Taken::Refused(Refusal::NotOpened));
+            // Where there is no place for a further log, its opening was not taken either.
+            let full = self.mailbox.openings.len() >= self.limits.logs;
+            return Ok(Taken::Refused(if full { Refusal::Logs } else { Refusal::NotOpened }));
         }
         if self.exceeds_quota(entry)? {
             return Ok(Taken::Refused(Refusal::Quota));
@@ -211,7 +228,7 @@ impl<S: Storage> Replica for Visit<'_, S> {
             return Ok(Err(Refusal::NotPermitted));
         }
         if self.mailbox.openings.len() >= self.limits.logs {
-            return Ok(Err(Refusal::Quota));
+            return Ok(Err(Refusal::Logs));
         }
         self.storage.put_opening(&self.mailbox.id(), &opening)?;
         self.mailbox.openings.insert(opening.log(), opening);

@@ -17,6 +17,7 @@ pub struct MemoryStorage {
     boxes: BTreeMap<MailboxId, Contents>,
     members: BTreeSet<(Pseudonym, MailboxId)>,
     tokens: BTreeMap<TokenHash, TokenRecord>,
+    makers: BTreeMap<Pseudonym, u32>,
     nothing: MemoryLog,
 }
 
@@ -26,6 +27,7 @@ struct Contents {
     openings: BTreeMap<LogId, Vec<u8>>,
     entries: MemoryLog,
     bytes: u64,
+    quota: Option<u64>,
 }
 
 impl MemoryStorage {
@@ -74,11 +76,33 @@ impl Storage for MemoryStorage {
     }
 
     fn token(&self, token: &TokenHash) -> Result<Option<TokenRecord>, Infallible> {
-        Ok(self.tokens.get(token).copied())
+        Ok(self.tokens.get(token).cloned())
     }
 
-    fn put_token(&mut self, token: &TokenHash, record: TokenRecord) -> Result<(), Infallible> {
-        self.tokens.insert(*token, record);
+    fn put_token(&mut self, token: &TokenHash, record: &TokenRecord) -> Result<(), Infallible> {
+        self.tokens.insert(*token, record.clone());
+        Ok(())
+    }
+
+    fn hold(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn quota(&self, mailbox: &MailboxId) -> Result<Option<u64>, Infallible> {
+        Ok(self.boxes.get(mailbox).and_then(|contents| contents.quota))
+    }
+
+    fn set_quota(&mut self, mailbox: &MailboxId, bytes: u64) -> Result<(), Infallible> {
+        self.boxes.entry(*mailbox).or_default().quota = Some(bytes);
+        Ok(())
+    }
+
+    fn made_by(&self, pseudonym: &Pseudonym) -> Result<u32, Infallible> {
+        Ok(self.makers.get(pseudonym).copied().unwrap_or(0))
+    }
+
+    fn set_made_by(&mut self, pseudonym: &Pseudonym, mailboxes: u32) -> Result<(), Infallible> {
+        self.makers.insert(*pseudonym, mailboxes);
         Ok(())
     }
 

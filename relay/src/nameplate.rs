@@ -12,6 +12,7 @@ use ties_sync::{MAX_NOTE, Refusal};
 
 use crate::connection::ConnectionId;
 use crate::limits::Limits;
+use crate::origin::Origin;
 
 /// All numbers that are in use.
 #[derive(Debug, Default)]
@@ -34,23 +35,6 @@ struct Nameplate {
 struct Claims {
     until: Duration,
     count: u32,
-}
-
-/// An address as far as it tells one owner from another: of IPv6 the network, which has all the rest to itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin([u8; 16]);
-
-impl Origin {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self(address.to_ipv6_mapped().octets()),
-            IpAddr::V6(address) => {
-                let mut octets = address.octets();
-                octets[8..].fill(0);
-                Self(octets)
-            }
-        }
-    }
 }
 
 impl Nameplates {
@@ -91,7 +75,7 @@ impl Nameplates {
         limits: &Limits,
     ) -> Result<(), Refusal> {
         if let Some(from) = from {
-            self.count(Origin::of(from), now, limits)?;
+            self.count(Origin::from(from), now, limits)?;
         }
         let nameplate = self.in_use.get_mut(&number).ok_or(Refusal::NoNameplate)?;
         match nameplate.guest {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use rand_core::CryptoRng;
 use ties_net::ClosingReason;
 use ties_sealed_log::{MailboxId, Pseudonym, RelayKey, RelaySecret};
-use ties_sync::{Channel, ExpectAuth, MAX_FRAME, Message, Refusal, Session, SessionError};
+use ties_sync::{Channel, Event, ExpectAuth, MAX_FRAME, Message, Refusal, Session, SessionError};
 
 use crate::connection::{Connection, ConnectionId, Place, Stage};
+use crate::counts::{Census, Counts};
 use crate::limits::Limits;
 use crate::mailbox::{Mailbox, Visit};
 use crate::nameplate::Nameplates;
+use crate::origin::Makers;
 use crate::room::Rooms;
 use crate::storage::Storage;
 
@@ -62,6 +64,8 @@ pub struct Relay {
     pub(crate) mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub(crate) rooms: Rooms,
     pub(crate) nameplates: Nameplates,
+    pub(crate) makers: Makers,
+    counts: Counts,
 }
 
 /// Who a relay is and whom it serves.
@@ -116,6 +120,8 @@ impl Relay {
             mailboxes: BTreeMap::new(),
             rooms: Rooms::default(),
             nameplates: Nameplates::default(),
+            makers: Makers::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -123,6 +129,25 @@ impl Relay {
     #[must_use]
     pub fn key(&self) -> RelayKey {
         self.identity.secret.id()
+    }
+
+    /// What was counted since it began.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let strangers = self.connections.values().filter(|connection| connection.pseudonym().is_none());
+        let sessions = self.connections.values().filter(|connection| connection.visit.is_some());
+        Census {
+            connections: self.connections.len(),
+            strangers: strangers.count(),
+            sessions: sessions.count(),
+            mailboxes: self.mailboxes.len(),
+        }
     }
 
     /// Takes what happened on a connection. `now` is the time since 1970, on a clock that never goes back.
@@ -150,6 +175,7 @@ impl Relay {
             Input::Frame(frame) => self.receive(id, &frame, &mut turn, rng)?,
             Input::Closed => drop(self.detach(id, &mut turn)),
         }
+        self.counts.note(&turn.out);
         Ok(turn.out)
     }
 
@@ -173,6 +199,7 @@ impl Relay {
             }
         }
         self.mailboxes.retain(|_, mailbox| !mailbox.connections.is_empty());
+        self.counts.note(&turn.out);
         Ok(turn.out)
     }
 
@@ -202,6 +229,7 @@ impl Relay {
                 _ => self.close(id, ClosingReason::Done, &mut turn),
             }
         }
+        self.counts.note(&turn.out);
         Ok(turn.out)
     }
 
@@ -280,6 +308,13 @@ impl Relay {
             Message::Claim { number } => self.claim(id, number, turn),
             Message::Pass(message) => self.pass(id, pseudonym, message.into_vec(), turn),
             Message::Access(statements) if !visiting => {
+                // Each costs a signature's check, and nobody has shown that it may.
+                connection.learned = connection.learned.saturating_add(statements.len());
+                if connection.learned > self.limits.statements {
+                    turn.send(id, &Message::Sorry(Refusal::Busy));
+                    self.close(id, ClosingReason::Busy, turn);
+                    return Ok(());
+                }
                 for statement in &statements {
                     self.learn(statement, turn)?;
                 }
@@ -304,10 +339,12 @@ impl Relay {
             return Ok(());
         };
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
-        let Some(pseudonym) = connection.pseudonym().filter(|pseudonym| mailbox.admits(pseudonym)) else {
-            turn.send(id, &Message::Sorry(Refusal::NotPermitted));
+        let Some(pseudonym) = connection.pseudonym() else { return Ok(()) };
+        if !mailbox.admits(&pseudonym) {
+            let reason = mailbox.why_not(&pseudonym, &self.limits);
+            turn.send(id, &Message::Sorry(reason));
             return Ok(());
-        };
+        }
         mailbox.connections.insert(id);
         let mut session = Session::new(subject.0);
         let started = session.start(turn.now, &Visit::new(mailbox, turn.storage, &self.limits, pseudonym));
@@ -351,7 +388,15 @@ impl Relay {
         turn: &mut Turn<'_, S>,
     ) -> Result<(), S::Error> {
         match outcome {
-            Ok(outputs) => turn.forward(id, outputs),
+            Ok(outputs) => {
+                for output in &outputs {
+                    if let ties_sync::Output::Event(Event::Received { entries, bytes }) = output {
+                        self.counts.entries_stored += *entries as u64;
+                        self.counts.entry_bytes_stored += *bytes as u64;
+                    }
+                }
+                turn.forward(id, outputs);
+            }
             Err(SessionError::Storage(error)) => return Err(error),
             Err(SessionError::Refused(reason)) => {
                 turn.send(id, &Message::Sorry(reason));

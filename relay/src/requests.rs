@@ -8,10 +8,11 @@ use ties_sync::{Message, Refusal};
 
 use crate::connection::{ConnectionId, Place};
 use crate::mailbox::{Mailbox, refusal};
+use crate::origin::Origin;
 use crate::relay::{Relay, Turn};
 use crate::room::RoomName;
 use crate::storage::Storage;
-use crate::token::InviteToken;
+use crate::token::{InviteToken, TokenHash};
 
 impl Relay {
     pub(crate) fn create<S: Storage>(
@@ -21,7 +22,7 @@ impl Relay {
         token: Option<[u8; 16]>,
         turn: &mut Turn<'_, S>,
     ) -> Result<(), S::Error> {
-        let reply = match self.try_create(statement, token, turn)? {
+        let reply = match self.try_create(id, statement, token, turn)? {
             Ok(mailbox) => Message::Created { mailbox },
             Err(reason) => Message::Sorry(reason),
         };
@@ -31,6 +32,7 @@ impl Relay {
 
     fn try_create<S: Storage>(
         &mut self,
+        connection: ConnectionId,
         statement: &[u8],
         token: Option<[u8; 16]>,
         turn: &mut Turn<'_, S>,
@@ -44,20 +46,63 @@ impl Relay {
         if !turn.storage.statements(&id)?.is_empty() {
             return Ok(Ok(id));
         }
-        if self.identity.open {
-            return Ok(Mailbox::create(first, turn.storage)?.map(|_| id));
+        match token.map(|bytes| InviteToken::from_bytes(bytes).hash()) {
+            Some(token) if !self.identity.open || turn.storage.token(&token)?.is_some() => {
+                Self::create_with_token(first, &token, turn)
+            }
+            _ if self.identity.open => self.create_openly(connection, first, turn),
+            _ => Ok(Err(Refusal::Token)),
         }
-        let Some(token) = token.map(|bytes| InviteToken::from_bytes(bytes).hash()) else {
-            return Ok(Err(Refusal::Token));
-        };
-        let Some(rest) = turn.storage.token(&token)?.and_then(|record| record.spend(turn.now)) else {
-            return Ok(Err(Refusal::Token));
-        };
+    }
+
+    fn create_with_token<S: Storage>(
+        first: AccessStatement,
+        token: &TokenHash,
+        turn: &mut Turn<'_, S>,
+    ) -> Result<Result<MailboxId, Refusal>, S::Error> {
+        match turn.storage.token(token)? {
+            None => return Ok(Err(Refusal::Token)),
+            Some(record) if !record.is_good(turn.now) => return Ok(Err(Refusal::Spent)),
+            Some(_) => {}
+        }
+        // Read once more when nobody else can write: the operator may be revoking it at this moment.
+        turn.storage.hold()?;
+        let Some(record) = turn.storage.token(token)? else { return Ok(Err(Refusal::Token)) };
+        let quota = record.quota;
+        let Some(rest) = record.spend(turn.now) else { return Ok(Err(Refusal::Spent)) };
+        let created = Mailbox::create(first, turn.storage)?;
+        if let Ok(mailbox) = &created {
+            turn.storage.put_token(token, &rest)?;
+            if let Some(quota) = quota {
+                turn.storage.set_quota(&mailbox.id(), quota)?;
+            }
+        }
+        Ok(created.map(|mailbox| mailbox.id()))
+    }
+
+    /// Makes a mailbox at a relay that asks for no token, so many for each key, ever, and for each address in a day.
+    fn create_openly<S: Storage>(
+        &mut self,
+        connection: ConnectionId,
+        first: AccessStatement,
+        turn: &mut Turn<'_, S>,
+    ) -> Result<Result<MailboxId, Refusal>, S::Error> {
+        let Some(connection) = self.connections.get(&connection) else { return Ok(Err(Refusal::Busy)) };
+        let Some(maker) = connection.pseudonym() else { return Ok(Err(Refusal::NotPermitted)) };
+        let made = turn.storage.made_by(&maker)?;
+        let origin = connection.from.map(Origin::from);
+        let room = origin.is_none_or(|origin| self.makers.has_room(origin, turn.now, &self.limits));
+        if made >= self.limits.mailboxes_per_key || !room {
+            return Ok(Err(Refusal::Mailboxes));
+        }
         let created = Mailbox::create(first, turn.storage)?;
         if created.is_ok() {
-            turn.storage.put_token(&token, rest)?;
+            turn.storage.set_made_by(&maker, made + 1)?;
+            if let Some(origin) = origin {
+                self.makers.count(origin, turn.now);
+            }
         }
-        Ok(created.map(|_| id))
+        Ok(created.map(|mailbox| mailbox.id()))
     }
 
     /// Takes a statement from somebody who is at no mailbox: after a wipe, whoever makes a mailbox anew need not be on

@@ -34,11 +34,26 @@ pub trait Storage {
     /// Notes whether a pseudonym may use a mailbox.
     fn set_member(&mut self, mailbox: &MailboxId, pseudonym: &Pseudonym, member: bool) -> Result<(), Self::Error>;
 
+    /// Keeps others from writing: what is read from here on stays true until the transaction ends.
+    fn hold(&mut self) -> Result<(), Self::Error>;
+
+    /// Bytes that a mailbox may hold, if not as many as any other.
+    fn quota(&self, mailbox: &MailboxId) -> Result<Option<u64>, Self::Error>;
+
+    /// Gives a mailbox a quota of its own.
+    fn set_quota(&mut self, mailbox: &MailboxId, bytes: u64) -> Result<(), Self::Error>;
+
+    /// How many mailboxes a pseudonym has made here without a token.
+    fn made_by(&self, pseudonym: &Pseudonym) -> Result<u32, Self::Error>;
+
+    /// Notes how many mailboxes a pseudonym has made.
+    fn set_made_by(&mut self, pseudonym: &Pseudonym, mailboxes: u32) -> Result<(), Self::Error>;
+
     /// What is known of an invite token.
     fn token(&self, token: &TokenHash) -> Result<Option<TokenRecord>, Self::Error>;
 
     /// Keeps what is known of an invite token.
-    fn put_token(&mut self, token: &TokenHash, record: TokenRecord) -> Result<(), Self::Error>;
+    fn put_token(&mut self, token: &TokenHash, record: &TokenRecord) -> Result<(), Self::Error>;
 
     /// Every tip of every log of a mailbox.
     fn vector(&self, mailbox: &MailboxId) -> Result<Vector, Self::Error>;

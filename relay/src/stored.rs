@@ -2,11 +2,12 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `relay/mailboxes` | mailbox | its number (u32), bytes of its entries (u64) |
+//! | `relay/mailboxes` | mailbox | its number (u32), bytes of its entries (u64), bytes it may hold (u64; 0: as any other) |
 //! | `relay/statements` | number, name of the statement | its exact bytes |
 //! | `relay/openings` | number, log | its exact bytes |
 //! | `relay/members` | pseudonym, mailbox | nothing |
-//! | `relay/tokens` | hash of the token | mailboxes left (u32), end in seconds since 1970 (u64) |
+//! | `relay/makers` | pseudonym | mailboxes that it made without a token (u32) |
+//! | `relay/tokens` | hash of the token | mailboxes left (u32), end and beginning in seconds since 1970 (u64 each), mailboxes allowed (u32), bytes for each (u64; 0: as any other), label (UTF-8) |
 //! | `relay/about` | `store` | 16 random bytes that name this store |
 //! | `relay/about` | `mailboxes` | the last number given to a mailbox (u32) |
 //!
@@ -42,6 +43,8 @@ enum Access {
 struct MailboxRow {
     number: u32,
     bytes: u64,
+    /// 0: as any other.
+    quota: u64,
     unsaved: bool,
 }
 
@@ -69,6 +72,11 @@ impl<'s> Batch<'s> {
         transaction.commit()
     }
 
+    /// Whether anything was written.
+    pub(crate) fn has_written(&self) -> bool {
+        matches!(*self.access.borrow(), Access::Writing(_))
+    }
+
     /// The 16 bytes that name this store, drawn once.
     ///
     /// # Errors
@@ -79,6 +87,27 @@ impl<'s> Batch<'s> {
         }
         self.write()?.put(ABOUT, STORE, &fresh)?;
         Ok(fresh)
+    }
+
+    /// Every invite token that was not revoked.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn tokens(&self) -> Result<Vec<(TokenHash, TokenRecord)>, StoreError> {
+        let pairs = self.read().pairs(TOKENS, &[])?;
+        let token = |(key, row): (Vec<u8>, Vec<u8>)| {
+            let key = key.try_into().map_err(|_| damaged("a token's key has a wrong length"))?;
+            Ok((TokenHash::from_bytes(key), parse_token(&row)?))
+        };
+        pairs.into_iter().map(token).collect()
+    }
+
+    /// Forgets an invite token; the mailboxes made with it stay.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn remove_token(&mut self, token: &TokenHash) -> Result<bool, StoreError> {
+        self.write()?.remove(TOKENS, token.as_bytes())
     }
 
     fn read(&self) -> Ref<'_, dyn Read> {
@@ -133,7 +162,7 @@ impl<'s> Batch<'s> {
         let last = last.map_err(|_| damaged("the last number of a mailbox has a wrong length"))?;
         let number = last.checked_add(1).ok_or(StoreError::TooLarge)?;
         self.write()?.put(ABOUT, LAST_NUMBER, &number.to_be_bytes())?;
-        let row = MailboxRow { number, bytes: 0, unsaved: true };
+        let row = MailboxRow { number, bytes: 0, quota: 0, unsaved: true };
         self.rows.get_mut().insert(*mailbox, Some(row));
         Ok(row)
     }
@@ -186,11 +215,34 @@ impl Storage for Batch<'_> {
         self.read().get(TOKENS, token.as_bytes())?.map(|bytes| parse_token(&bytes)).transpose()
     }
 
-    fn put_token(&mut self, token: &TokenHash, record: TokenRecord) -> Result<(), StoreError> {
-        let mut value = [0; 12];
-        value[..4].copy_from_slice(&record.uses.to_be_bytes());
-        value[4..].copy_from_slice(&record.expires.as_secs().to_be_bytes());
-        self.write()?.put(TOKENS, token.as_bytes(), &value)
+    fn put_token(&mut self, token: &TokenHash, record: &TokenRecord) -> Result<(), StoreError> {
+        self.write()?.put(TOKENS, token.as_bytes(), &token_row(record))
+    }
+
+    fn hold(&mut self) -> Result<(), StoreError> {
+        self.write().map(drop)
+    }
+
+    fn quota(&self, mailbox: &MailboxId) -> Result<Option<u64>, StoreError> {
+        Ok(self.row(mailbox)?.map(|row| row.quota).filter(|quota| *quota > 0))
+    }
+
+    fn set_quota(&mut self, mailbox: &MailboxId, bytes: u64) -> Result<(), StoreError> {
+        let row = MailboxRow { quota: bytes, unsaved: true, ..self.make_row(mailbox)? };
+        // The row is saved with the batch, which has to be a writing one.
+        self.hold()?;
+        self.rows.get_mut().insert(*mailbox, Some(row));
+        Ok(())
+    }
+
+    fn made_by(&self, pseudonym: &Pseudonym) -> Result<u32, StoreError> {
+        let count = self.read().get(MAKERS, pseudonym.as_bytes())?;
+        let count = count.map_or(Ok(0), |bytes| bytes.try_into().map(u32::from_be_bytes));
+        count.map_err(|_| damaged("a count of mailboxes has a wrong length"))
+    }
+
+    fn set_made_by(&mut self, pseudonym: &Pseudonym, mailboxes: u32) -> Result<(), StoreError> {
+        self.write()?.put(MAKERS, pseudonym.as_bytes(), &mailboxes.to_be_bytes())
     }
 
     fn vector(&self, mailbox: &MailboxId) -> Result<Vector, StoreError> {
@@ -236,27 +288,65 @@ impl std::fmt::Debug for Batch<'_> {
 }
 
 impl MailboxRow {
-    fn to_bytes(self) -> [u8; 12] {
-        let mut bytes = [0; 12];
-        bytes[..4].copy_from_slice(&self.number.to_be_bytes());
-        bytes[4..].copy_from_slice(&self.bytes.to_be_bytes());
-        bytes
+    fn to_bytes(self) -> Vec<u8> {
+        [&self.number.to_be_bytes()[..], &self.bytes.to_be_bytes(), &self.quota.to_be_bytes()].concat()
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
-        let (number, bytes) = two_numbers(bytes).ok_or_else(|| damaged("a mailbox's row has a wrong length"))?;
-        Ok(Self { number, bytes, unsaved: false })
+        let mut numbers = Numbers(bytes);
+        let row = (|| {
+            let (number, bytes) = (numbers.u32()?, numbers.u64()?);
+            // Rows of the first version end here.
+            let quota = if numbers.0.is_empty() { 0 } else { numbers.u64()? };
+            Some(Self { number, bytes, quota, unsaved: false })
+        })();
+        row.filter(|_| numbers.0.is_empty()).ok_or_else(|| damaged("a mailbox's row has a wrong length"))
     }
 }
 
-fn parse_token(bytes: &[u8]) -> Result<TokenRecord, StoreError> {
-    let (uses, expires) = two_numbers(bytes).ok_or_else(|| damaged("a token's row has a wrong length"))?;
-    Ok(TokenRecord { uses, expires: Duration::from_secs(expires) })
+fn token_row(record: &TokenRecord) -> Vec<u8> {
+    [
+        &record.uses.to_be_bytes()[..],
+        &record.expires.as_secs().to_be_bytes(),
+        &record.made.as_secs().to_be_bytes(),
+        &record.of.to_be_bytes(),
+        &record.quota.unwrap_or(0).to_be_bytes(),
+        record.label.as_bytes(),
+    ]
+    .concat()
 }
 
-fn two_numbers(bytes: &[u8]) -> Option<(u32, u64)> {
-    let (first, second) = bytes.split_first_chunk()?;
-    Some((u32::from_be_bytes(*first), u64::from_be_bytes(second.try_into().ok()?)))
+fn parse_token(bytes: &[u8]) -> Result<TokenRecord, StoreError> {
+    let mut numbers = Numbers(bytes);
+    let record = (|| {
+        let (uses, expires) = (numbers.u32()?, Duration::from_secs(numbers.u64()?));
+        if numbers.0.is_empty() {
+            // A row of the first version.
+            return Some(TokenRecord::new(uses, Duration::ZERO, expires));
+        }
+        let (made, of) = (Duration::from_secs(numbers.u64()?), numbers.u32()?);
+        let quota = Some(numbers.u64()?).filter(|quota| *quota > 0);
+        let label = std::str::from_utf8(numbers.0).ok()?.to_owned();
+        Some(TokenRecord { uses, of, made, expires, quota, label })
+    })();
+    record.ok_or_else(|| damaged("a token's row does not parse"))
+}
+
+/// Big-endian numbers, one after the other.
+struct Numbers<'a>(&'a [u8]);
+
+impl Numbers<'_> {
+    fn u32(&mut self) -> Option<u32> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*number))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*number))
+    }
 }
 
 fn damaged(what: &str) -> StoreError {
@@ -267,6 +357,7 @@ const MAILBOXES: Table = Table::named("relay/mailboxes");
 const STATEMENTS: Table = Table::named("relay/statements");
 const OPENINGS: Table = Table::named("relay/openings");
 const MEMBERS: Table = Table::named("relay/members");
+const MAKERS: Table = Table::named("relay/makers");
 const TOKENS: Table = Table::named("relay/tokens");
 const ABOUT: Table = Table::named("relay/about");
 const STORE: &[u8] = b"store";

@@ -54,10 +54,22 @@ impl fmt::Debug for InviteToken {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
+    /// Takes a hash as a storage gives it back.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Eight digits by which an operator names the token; they tell nothing of it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -67,21 +79,40 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// What is left of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of a token, and what is left of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRecord {
     /// Mailboxes that it still allows.
     pub uses: u32,
+    /// Mailboxes that it allowed when it was made.
+    pub of: u32,
+    /// When it was made, since 1970.
+    pub made: Duration,
     /// When it ends, since 1970.
     pub expires: Duration,
+    /// Bytes that a mailbox made with it may hold, if not as many as any other.
+    pub quota: Option<u64>,
+    /// The operator's own words for it.
+    pub label: String,
 }
 
 impl TokenRecord {
+    /// A token without a label or a quota of its own.
+    #[must_use]
+    pub fn new(uses: u32, made: Duration, expires: Duration) -> Self {
+        Self { uses, of: uses, made, expires, quota: None, label: String::new() }
+    }
+
+    /// Whether a mailbox can still be made with it.
+    #[must_use]
+    pub fn is_good(&self, now: Duration) -> bool {
+        self.uses > 0 && now < self.expires
+    }
+
     /// Spends one use, unless none is left or the time is over.
     #[must_use]
     pub fn spend(self, now: Duration) -> Option<Self> {
-        let uses = self.uses.checked_sub(1)?;
-        (now < self.expires).then_some(Self { uses, ..self })
+        self.is_good(now).then(|| Self { uses: self.uses - 1, ..self })
     }
 }
 
@@ -91,9 +122,10 @@ mod tests {
 
     #[test]
     fn a_token_ends_with_its_uses_and_with_its_time() {
-        let (day, two) = (Duration::from_secs(86_400), TokenRecord { uses: 2, expires: Duration::from_secs(90_000) });
-        let one = two.spend(day).unwrap();
-        assert_eq!(one.uses, 1);
+        let day = Duration::from_secs(86_400);
+        let two = TokenRecord::new(2, Duration::ZERO, Duration::from_secs(90_000));
+        let one = two.clone().spend(day).unwrap();
+        assert_eq!((one.uses, one.of), (1, 2));
         assert_eq!(one.spend(day).unwrap().spend(day), None);
         assert_eq!(two.spend(Duration::from_secs(90_000)), None);
     }

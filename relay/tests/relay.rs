@@ -86,8 +86,8 @@ fn a_mailbox_is_made_once() {
 fn a_relay_that_is_not_open_takes_a_token_as_often_as_it_allows() {
     let mut world = World::new(false, Limits::default());
     let token = InviteToken::from_bytes([8; 16]);
-    let record = TokenRecord { uses: 1, expires: world.now + SECOND };
-    world.storage.put_token(&token.hash(), record).unwrap();
+    let record = TokenRecord::new(1, world.now, world.now + SECOND);
+    world.storage.put_token(&token.hash(), &record).unwrap();
     let id = world.connect(&key(1));
     let create = |manager: u8, token: Option<[u8; 16]>| {
         let first = first_statement(&key(manager), &[]);
@@ -97,20 +97,20 @@ fn a_relay_that_is_not_open_takes_a_token_as_often_as_it_allows() {
     assert_eq!(world.ask(id, &create(1, Some([9; 16]))), Message::Sorry(Refusal::Token));
     assert!(matches!(world.ask(id, &create(1, Some([8; 16]))), Message::Created { .. }));
     assert!(matches!(world.ask(id, &create(1, None)), Message::Created { .. }), "it is there already");
-    assert_eq!(world.ask(id, &create(2, Some([8; 16]))), Message::Sorry(Refusal::Token));
+    assert_eq!(world.ask(id, &create(2, Some([8; 16]))), Message::Sorry(Refusal::Spent));
 }
 
 #[test]
 fn a_token_ends_with_its_time() {
     let mut world = World::new(false, Limits::default());
     let token = InviteToken::from_bytes([8; 16]);
-    let record = TokenRecord { uses: 5, expires: world.now + SECOND };
-    world.storage.put_token(&token.hash(), record).unwrap();
+    let record = TokenRecord::new(5, world.now, world.now + SECOND);
+    world.storage.put_token(&token.hash(), &record).unwrap();
     world.now += SECOND;
     let id = world.connect(&key(1));
     let first = first_statement(&key(1), &[]);
     let create = Message::Create { statement: first.bytes().to_vec().into(), token: Some([8; 16]) };
-    assert_eq!(world.ask(id, &create), Message::Sorry(Refusal::Token));
+    assert_eq!(world.ask(id, &create), Message::Sorry(Refusal::Spent));
 }
 
 #[test]
@@ -270,6 +270,88 @@ fn logs_and_pseudonyms_are_bounded() {
     let (_, session) = world.sync(&mut two);
     assert_eq!(session.refused().count(), 1);
     assert_eq!(world.storage.statements(&one.mailbox()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_log_too_many_is_refused_by_its_name() {
+    let (mut world, mut one, mut two) = two_devices(Limits { logs: 1, ..Limits::default() });
+    one.write();
+    let written = two.write();
+    world.sync(&mut one);
+    let (id, _) = world.sync(&mut two);
+    world.say(id, &Message::Entries(vec![written.bytes().to_vec().into()]));
+    assert_eq!(world.hear(id), Some(Message::Refused { log: written.log(), reason: Refusal::Logs }));
+}
+
+#[test]
+fn a_device_for_whom_the_list_had_no_place_hears_that_it_is_full() {
+    let (mut world, mut one, _) = two_devices(Limits { pseudonyms: 2, ..Limits::default() });
+    one.grant(key(3).id(), PUT | GET);
+    world.sync(&mut one);
+    let third = world.connect(&key(3));
+    let open = Message::Open { version: 1, subject: one.mailbox().0, access: [0; 32], digest: [0; 32] };
+    assert_eq!(world.ask(third, &open), Message::Sorry(Refusal::Pseudonyms));
+    assert!(world.closed.is_empty(), "the link stays");
+}
+
+#[test]
+fn an_open_relay_makes_so_many_mailboxes_for_a_key() {
+    let mut world = World::new(true, Limits { mailboxes_per_key: 2, ..Limits::default() });
+    let id = world.connect(&key(1));
+    for manager in [11, 12] {
+        assert!(matches!(world.create(id, &first_statement(&key(manager), &[])), Message::Created { .. }));
+    }
+    let third = first_statement(&key(13), &[]);
+    assert_eq!(world.create(id, &third), Message::Sorry(Refusal::Mailboxes));
+    assert!(matches!(world.create(id, &first_statement(&key(11), &[])), Message::Created { .. }), "it is there");
+    let other = world.connect(&key(2));
+    assert!(matches!(world.create(other, &third), Message::Created { .. }));
+}
+
+#[test]
+fn an_open_relay_makes_so_many_mailboxes_for_an_address_in_a_day() {
+    let mut world = World::new(true, Limits { mailboxes_per_address: 2, ..Limits::default() });
+    world.from = Some("192.0.2.1".parse().unwrap());
+    for number in [11, 12] {
+        let id = world.connect(&key(number));
+        assert!(matches!(world.create(id, &first_statement(&key(number), &[])), Message::Created { .. }));
+    }
+    let id = world.connect(&key(13));
+    assert_eq!(world.create(id, &first_statement(&key(13), &[])), Message::Sorry(Refusal::Mailboxes));
+    world.now += 24 * 60 * 60 * SECOND;
+    let id = world.connect(&key(13));
+    assert!(matches!(world.create(id, &first_statement(&key(13), &[])), Message::Created { .. }));
+}
+
+#[test]
+fn a_token_makes_mailboxes_beyond_what_an_open_relay_gives_away_and_with_its_own_quota() {
+    let size = Device::new(1, &first_statement(&key(1), &[])).write().bytes().len() as u64;
+    let mut world = World::new(true, Limits { mailboxes_per_key: 0, mailbox_bytes: size, ..Limits::default() });
+    let token = InviteToken::from_bytes([8; 16]);
+    let record = TokenRecord { quota: Some(3 * size), ..TokenRecord::new(1, world.now, world.now + SECOND) };
+    world.storage.put_token(&token.hash(), &record).unwrap();
+    let first = first_statement(&key(1), &[]);
+    let mut one = Device::new(1, &first);
+    let id = world.connect(&one.key);
+    assert_eq!(world.create(id, &first), Message::Sorry(Refusal::Mailboxes));
+    let create = Message::Create { statement: first.bytes().to_vec().into(), token: Some([8; 16]) };
+    assert!(matches!(world.ask(id, &create), Message::Created { .. }));
+    (0..5).for_each(|_| drop(one.write()));
+    let (_, session) = world.sync(&mut one);
+    assert_eq!(session.refused().count(), 1);
+    assert_eq!(world.storage.bytes(&one.mailbox()).unwrap(), 3 * size);
+}
+
+#[test]
+fn statements_that_nobody_asked_for_are_counted() {
+    let (mut world, one, _) = two_devices(Limits { statements: 3, ..Limits::default() });
+    let known = one.list.statements()[0].bytes().to_vec();
+    let bring = |count| Message::Access(vec![known.clone().into(); count]);
+    let id = world.connect(&key(9));
+    world.say(id, &bring(3));
+    assert!(world.closed.is_empty());
+    assert_eq!(world.ask(id, &bring(1)), Message::Sorry(Refusal::Busy));
+    assert_eq!(world.closed.get(&id), Some(&ClosingReason::Busy));
 }
 
 #[test]

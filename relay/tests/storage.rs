@@ -69,10 +69,23 @@ fn holds<S: Storage>(storage: &mut S) {
     assert_eq!(storage.mailboxes_of(&two).unwrap(), [here]);
 
     let token = InviteToken::from_bytes([1; 16]).hash();
-    let record = TokenRecord { uses: 3, expires: Duration::from_secs(1_800_000_000) };
+    let seconds = Duration::from_secs;
+    let record = TokenRecord {
+        quota: Some(5 << 20),
+        label: "the sailing club".to_owned(),
+        ..TokenRecord::new(3, seconds(1_790_000_000), seconds(1_800_000_000))
+    };
     assert_eq!(storage.token(&token).unwrap(), None);
-    storage.put_token(&token, record).unwrap();
+    storage.put_token(&token, &record).unwrap();
+    storage.hold().unwrap();
     assert_eq!(storage.token(&token).unwrap(), Some(record));
+
+    assert_eq!(storage.quota(&here).unwrap(), None);
+    storage.set_quota(&here, 7 << 30).unwrap();
+    assert_eq!((storage.quota(&here).unwrap(), storage.quota(&elsewhere).unwrap()), (Some(7 << 30), None));
+    assert_eq!(storage.made_by(&one).unwrap(), 0);
+    storage.set_made_by(&one, 5).unwrap();
+    assert_eq!((storage.made_by(&one).unwrap(), storage.made_by(&two).unwrap()), (5, 0));
 }
 
 #[test]

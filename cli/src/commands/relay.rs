@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use ties_book::api::{RelayRow, Reply, Request, Secret};
-use ties_relay::{Config, Server};
+use ties_relay::{Config, Invites, NewToken, Server};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
@@ -205,7 +205,9 @@ impl Token {
                 .hint("ties relay serve --data DIR makes one"));
         }
         let lasts = Duration::from_secs(u64::from(self.days) * 24 * 60 * 60);
-        let token = ties_relay::new_token(&self.data, self.uses, lasts).map_err(|error| Failure::chain(&error))?;
+        let wanted = NewToken { uses: self.uses, lasts, quota: None, label: String::new() };
+        let invites = Invites::open_or_create(&self.data).map_err(|error| Failure::chain(&error))?;
+        let token = invites.make(&wanted).map_err(|error| Failure::chain(&error))?;
         let text = token.text();
         if desk.shell.json() {
             return desk

@@ -89,8 +89,9 @@ pub(super) fn outcome(report: &SyncReport) -> Outcome {
         0 => Ok(()),
         _ => {
             let roads = amount::counted(failed, "relay", "relays");
-            Err(Failure::failed(format!("{roads} of {} failed", report.relays.len()))
-                .hint("everything is kept here; ties status shows what waits"))
+            let hint = report.relays.iter().find_map(|relay| relay.hint.as_deref());
+            let hint = hint.unwrap_or("everything is kept here; ties status shows what waits");
+            Err(Failure::failed(format!("{roads} of {} failed", report.relays.len())).hint(hint))
         }
     }
 }

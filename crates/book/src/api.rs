@@ -711,8 +711,10 @@ pub struct RelaySync {
     pub bytes_out: u64,
     /// Bytes received.
     pub bytes_in: u64,
-    /// Why it ended early, if it did.
+    /// Why it ended early or did not take everything, if that is so.
     pub error: Option<String>,
+    /// What helps against it, where that is known.
+    pub hint: Option<String>,
 }
 
 /// Something that happened while a request was worked on.

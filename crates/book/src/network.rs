@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ties_engine::{
-    JoinOptions, LinkFailure, News, PairError, Refusal, RelayAddress, Road, RoadError, Role, Space, SyncEvent,
+    ConnectError, ConversationError, HandshakeError, JoinOptions, LinkFailure, News, PairError, Refusal, RelayAddress,
+    Road, RoadError, Role, SessionError, Space, SyncEvent,
 };
 
 use crate::api::{
@@ -62,11 +63,15 @@ impl Book {
                 received: tally.entries_received as u64,
                 bytes_out: tally.bytes_sent as u64,
                 bytes_in: tally.bytes_received as u64,
-                error: None,
+                error: tally.refusal.map(|reason| format!("the relay takes no more: {reason}")),
+                hint: tally.refusal.and_then(against).map(str::to_owned),
             },
-            Err(error) => {
-                RelaySync { url: report.road.address, error: Some(in_one_line(&error)), ..RelaySync::default() }
-            }
+            Err(error) => RelaySync {
+                url: report.road.address,
+                hint: help(&error).map(str::to_owned),
+                error: Some(in_one_line(&error)),
+                ..RelaySync::default()
+            },
         });
         Ok(SyncReport { relays: relays.collect() })
     }
@@ -166,14 +171,53 @@ fn unusable(url: &str, error: RoadError) -> BookError {
     };
     let hint = match error {
         RoadError::Address(_) => Some("ties relay serve prints the address of a relay when it is ready"),
-        RoadError::Link(LinkFailure::Refused(Refusal::Token)) => {
-            Some("ask the relay's operator for a token, then: ties relay add URL --token-file FILE")
-        }
         RoadError::NotAdmin => Some("run this on the device that the book was made on"),
-        _ => None,
+        _ => help(&error),
     };
     let failed = BookError::new(kind, format!("the relay {url} cannot be used")).caused_by(in_one_line(&error));
     BookError { hint: hint.map(str::to_owned), ..failed }
+}
+
+/// What helps when a relay cannot be talked to.
+fn help(error: &RoadError) -> Option<&'static str> {
+    match error {
+        RoadError::Link(LinkFailure::Refused(reason) | LinkFailure::Handshake(HandshakeError::Refused(reason)))
+        | RoadError::Conversation(ConversationError::Session(SessionError::Refused(reason))) => against(*reason),
+        RoadError::Link(LinkFailure::Handshake(HandshakeError::WrongRelay))
+        | RoadError::Link(LinkFailure::Connect(ConnectError::WrongKey)) => Some(
+            "compare the address with what the relay printed; if its key was lost, add it again with the new address",
+        ),
+        RoadError::Link(LinkFailure::Connect(failure)) => match failure {
+            ConnectError::Certificate(_) => Some(
+                "behind a proxy a public authority must have signed the certificate; a relay's own --tls-cert may be any",
+            ),
+            ConnectError::Busy => Some("try again in a moment"),
+            ConnectError::Unknown { .. } | ConnectError::Unreachable(_) | ConnectError::TimedOut => {
+                Some("everything is kept here; sync again when the relay can be reached")
+            }
+            _ => Some("is this the address that the relay printed when it was ready?"),
+        },
+        RoadError::Link(LinkFailure::Protocol(_))
+        | RoadError::Conversation(ConversationError::Session(SessionError::Peer(_))) => {
+            Some("what answers there is broken or not a relay; everything is kept here, ask its operator")
+        }
+        _ => None,
+    }
+}
+
+/// What helps against a refusal.
+fn against(reason: Refusal) -> Option<&'static str> {
+    match reason {
+        Refusal::Token => Some("ask the relay's operator for a token, then: ties relay add URL --token-file FILE"),
+        Refusal::Spent => Some("ask the relay's operator for a new token, then: ties relay add URL --token-file FILE"),
+        Refusal::Quota | Refusal::Logs | Refusal::Pseudonyms => Some(
+            "everything is kept here; ask the relay's operator for more room, or add another relay: ties relay add URL",
+        ),
+        Refusal::Mailboxes => Some("ask the relay's operator for a token, or try again tomorrow"),
+        Refusal::Busy => Some("try again in a moment"),
+        Refusal::Version => Some("this program or the relay is too old: upgrade the older one"),
+        _ => None,
+    }
 }
 
 fn pairing(dir: &Path, error: PairError) -> BookError {

@@ -20,6 +20,7 @@ pub struct Conversation {
     relay: RelayKey,
     session: Session,
     acknowledged: BTreeMap<LogId, Tip>,
+    refusal: Option<Refusal>,
 }
 
 /// What came of a turn: frames to send, in order, and news.
@@ -76,7 +77,7 @@ impl Conversation {
     #[must_use]
     pub fn new(space: &Space, mailbox: MailboxId, relay: RelayKey) -> Self {
         let session = Session::new(mailbox.0);
-        Self { space: space.clone(), mailbox, relay, session, acknowledged: BTreeMap::new() }
+        Self { space: space.clone(), mailbox, relay, session, acknowledged: BTreeMap::new(), refusal: None }
     }
 
     /// The first frame. `now` is any steady clock.
@@ -133,6 +134,11 @@ impl Conversation {
         self.session.refused()
     }
 
+    /// Why the other side took nothing more of a log, if it did so.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
     fn turn(&mut self, outputs: Vec<Output>) -> Turn {
         let mut turn = Turn::default();
         for output in outputs {
@@ -147,7 +153,11 @@ impl Conversation {
                 }
                 Output::Event(Event::Received { entries, bytes }) => turn.news.push(News::Received { entries, bytes }),
                 Output::Event(Event::Settled) => turn.news.push(News::Settled),
-                Output::Event(Event::Refused { log, reason }) => turn.news.push(News::Refused { log, reason }),
+                Output::Event(Event::Refused { log, reason }) => {
+                    // The first one says most: what follows may follow from it.
+                    self.refusal.get_or_insert(reason);
+                    turn.news.push(News::Refused { log, reason });
+                }
                 Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
             }
         }

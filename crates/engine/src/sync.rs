@@ -56,6 +56,8 @@ pub struct Tally {
     pub bytes_sent: usize,
     /// Logs of which the relay takes nothing more.
     pub refused: usize,
+    /// Why, for the first of them.
+    pub refusal: Option<Refusal>,
     /// From dialling to the end.
     pub took: Duration,
 }
@@ -176,8 +178,10 @@ impl Space {
             conversation.acknowledged().collect()
         };
         let now = self.now();
+        // What the relay does not take waits here, and whoever asks for the status must hear of it.
+        let error = conversation.refusal().map(|reason| format!("the relay takes no more: {reason}"));
         self.note(road, |contact| {
-            *contact = ContactRecord { last_contact: now, store: Some(store), acknowledged, error: None };
+            *contact = ContactRecord { last_contact: now, store: Some(store), acknowledged, error };
         })
     }
 
@@ -279,7 +283,10 @@ impl Meeting<'_> {
         for news in turn.news {
             match news {
                 News::Received { entries, .. } => self.tally.entries_received += entries,
-                News::Refused { .. } => self.tally.refused += 1,
+                News::Refused { reason, .. } => {
+                    self.tally.refused += 1;
+                    self.tally.refusal.get_or_insert(reason);
+                }
                 News::Settled => settled = true,
                 News::Acknowledged | News::Forked { .. } => {}
             }

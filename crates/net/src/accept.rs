@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_async_with_config;
 
+use crate::certified::{self, CertificateError};
 use crate::link::{Link, LinkError, websocket_config};
 use crate::pinned::{self, IdentityError};
 use crate::replayed::{Replayed, Stream};
@@ -16,17 +17,35 @@ use crate::replayed::{Replayed, Stream};
 #[derive(Clone)]
 pub struct Acceptor {
     tls: Option<TlsAcceptor>,
+    /// Whether it also speaks with those who know nothing of this protocol until the WebSocket is up.
+    serves_the_web: bool,
 }
 
 impl Acceptor {
     /// No TLS: for loopback and behind a proxy that ends TLS.
     pub fn plain() -> Self {
-        Self { tls: None }
+        Self { tls: None, serves_the_web: true }
+    }
+
+    /// Whether there is no TLS.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none()
     }
 
     /// TLS 1.3 with the raw Ed25519 key of `seed`, as `ties://` dials it.
     pub fn pinned(seed: &[u8; 32]) -> Result<Self, IdentityError> {
-        Ok(Self { tls: Some(TlsAcceptor::from(Arc::new(pinned::server_config(seed)?))) })
+        let tls = TlsAcceptor::from(Arc::new(pinned::server_config(seed)?));
+        Ok(Self { tls: Some(tls), serves_the_web: false })
+    }
+
+    /// TLS 1.3 with a certificate chain and its private key, both in PEM, as `wss://` dials it.
+    ///
+    /// # Errors
+    /// When they are not what they should be, or do not belong together.
+    pub fn certified(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
+        let tls = TlsAcceptor::from(Arc::new(certified::server_config(chain, key)?));
+        Ok(Self { tls: Some(tls), serves_the_web: true })
     }
 
     /// Brings one connection up, within five seconds.
@@ -49,10 +68,13 @@ impl Acceptor {
         };
         let stream = tls.accept(stream).await.map_err(AcceptError::Tls)?;
         let (_, session) = stream.get_ref();
-        if session.alpn_protocol() != Some(pinned::PROTOCOL) {
-            return Err(AcceptError::Tls(std::io::Error::other("the other end speaks another protocol")));
-        }
-        let exporter = pinned::exporter(session).map_err(|error| AcceptError::Tls(std::io::Error::other(error)))?;
+        let exporter = match session.alpn_protocol() {
+            Some(pinned::PROTOCOL) => pinned::exporter(session),
+            // A proxy that goes on to a relay with a certificate, or a health check: nothing binds the two ends.
+            _ if self.serves_the_web => Ok([0; 32]),
+            _ => return Err(AcceptError::Tls(std::io::Error::other("the other end speaks another protocol"))),
+        };
+        let exporter = exporter.map_err(|error| AcceptError::Tls(std::io::Error::other(error)))?;
         upgrade(Box::new(stream), exporter).await
     }
 }

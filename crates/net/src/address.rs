@@ -13,7 +13,7 @@ use ties_sealed_log::RelayKey;
 pub enum Scheme {
     /// `ties://`: TLS 1.3 with the relay's raw public key, no certificate authority.
     Pinned,
-    /// `wss://`: TLS 1.3 with a certificate of a public authority, usually ended by a proxy before the relay.
+    /// `wss://`: TLS 1.3 with a certificate, a public authority's where a proxy before the relay ends it.
     WebPki,
     /// `ws://`: no TLS, between programs of one machine alone.
     Loopback,

@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -17,6 +15,7 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WsError;
 
 use crate::address::{RelayAddress, Scheme};
+use crate::certified;
 use crate::link::{Link, websocket_config};
 use crate::pinned;
 use crate::replayed::Stream;
@@ -47,6 +46,12 @@ pub enum ConnectError {
     /// The machine that answers does not hold the key in the relay's address.
     #[error("a stranger answers: it does not hold the key in the relay's address")]
     WrongKey,
+    /// What answers is a web server or a proxy, and no public authority vouches for its certificate.
+    #[error("the certificate of what answers is not to be trusted: {0}")]
+    Certificate(String),
+    /// The relay has no place for this connection now.
+    #[error("the relay is too busy for another connection")]
+    Busy,
     /// TLS failed for another reason.
     #[error("no secure connection to the relay")]
     Tls(#[source] io::Error),
@@ -67,9 +72,20 @@ async fn connect_trusting(address: &RelayAddress, authorities: fn() -> RootCertS
         match address.scheme() {
             Scheme::Loopback => upgrade(address, Box::new(tcp), NO_EXPORTER).await,
             Scheme::WebPki => {
-                let tls = secure(address, tcp, web_config(authorities())).await?;
-                // A proxy may end TLS before the relay, so neither end counts on the exporter.
-                upgrade(address, Box::new(tls), NO_EXPORTER).await
+                let (config, shown) = certified::client_config(authorities()).map_err(tls_error)?;
+                let tls = secure(address, tcp, Ok(config)).await?;
+                let (_, session) = tls.get_ref();
+                let exporter = if session.alpn_protocol() == Some(pinned::PROTOCOL) {
+                    // The relay itself: it will prove its key for this very session, which no stranger in between can
+                    // pass on, whatever certificate that one shows.
+                    pinned::exporter(session).map_err(tls_error)?
+                } else if let Some(fault) = shown.fault() {
+                    return Err(ConnectError::Certificate(fault.to_string()));
+                } else {
+                    // A proxy ends TLS before the relay, so neither end counts on the exporter.
+                    NO_EXPORTER
+                };
+                upgrade(address, Box::new(tls), exporter).await
             }
             Scheme::Pinned => {
                 let tls = secure(address, tcp, pinned::client_config(address.key())).await?;
@@ -130,6 +146,7 @@ async fn upgrade(address: &RelayAddress, stream: Box<dyn Stream>, exporter: [u8;
     let request = format!("ws://{}{}", address.authority(), address.path());
     match client_async_with_config(request, stream, Some(websocket_config(READ_BUFFER))).await {
         Ok((socket, _response)) => Ok(Link::new(socket, exporter, address.host().to_owned())),
+        Err(WsError::Http(response)) if response.status().as_u16() == 503 => Err(ConnectError::Busy),
         Err(WsError::Http(response)) => Err(ConnectError::Declined(response.status().as_u16())),
         Err(WsError::Io(error)) => Err(tls_failure_or_lost(error)),
         Err(error) => Err(ConnectError::NotARelay(Box::new(error))),
@@ -145,15 +162,8 @@ fn tls_failure_or_lost(error: io::Error) -> ConnectError {
     }
 }
 
-fn web_config(authorities: RootCertStore) -> Result<ClientConfig, rustls::Error> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(authorities)
-        .with_no_client_auth();
-    // A proxy that offered HTTP/2 could not upgrade.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.resumption = Resumption::disabled();
-    Ok(config)
+fn tls_error(error: rustls::Error) -> ConnectError {
+    ConnectError::Tls(io::Error::other(error))
 }
 
 fn public_authorities() -> RootCertStore {
@@ -168,6 +178,7 @@ const TCP_WITHIN: Duration = Duration::from_secs(6);
 
 #[cfg(test)]
 mod tests {
+    use rustls::crypto::aws_lc_rs;
     use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
@@ -224,6 +235,60 @@ mod tests {
     async fn a_certificate_of_an_unknown_authority_is_refused() {
         let address = proxied_relay().await;
         let refused = connect_trusting(&address, public_authorities).await;
-        assert!(matches!(refused, Err(ConnectError::Tls(_))), "{refused:?}");
+        assert!(matches!(refused, Err(ConnectError::Certificate(_))), "{refused:?}");
+    }
+
+    /// A relay that ends TLS itself, with a certificate that nobody vouches for.
+    async fn relay_with_a_certificate() -> (u16, tokio::task::JoinHandle<Link>) {
+        let made = rcgen::generate_simple_self_signed(vec!["relay.example".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_pem();
+        let acceptor = Acceptor::certified(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let accepting = tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            match acceptor.accept(tcp).await.unwrap() {
+                Accepted::Link(link) => link,
+                Accepted::HealthCheck => panic!("a link was expected"),
+            }
+        });
+        (port, accepting)
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_ends_tls_itself_needs_no_authority_and_binds_its_proof_to_the_session() {
+        let (port, accepting) = relay_with_a_certificate().await;
+        let address = format!("wss://localhost:{port}#11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        let dialed = connect_trusting(&address.parse().unwrap(), public_authorities).await.unwrap();
+        let accepted = accepting.await.unwrap();
+        assert_ne!(dialed.exporter(), &NO_EXPORTER);
+        assert_eq!(dialed.exporter(), accepted.exporter());
+    }
+
+    #[tokio::test]
+    async fn a_stranger_in_between_cannot_make_both_ends_export_the_same() {
+        // It ends TLS towards the device as a relay would, and dials the relay itself.
+        let (port, accepting) = relay_with_a_certificate().await;
+        let (between, stranger) = relay_with_a_certificate().await;
+        let address = |port| format!("wss://localhost:{port}#11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        let onwards = address(port).parse().unwrap();
+        let onwards = connect_trusting(&onwards, public_authorities).await.unwrap();
+        let dialed = connect_trusting(&address(between).parse().unwrap(), public_authorities).await.unwrap();
+        assert_ne!(dialed.exporter(), accepting.await.unwrap().exporter());
+        drop((onwards, stranger.await.unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_certificate_or_not_its_key_is_refused() {
+        use crate::CertificateError;
+        let made = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let (one, two) = (made("one.example"), made("two.example"));
+        let (pem, key) = (one.cert.pem(), one.signing_key.serialize_pem());
+        let certified = |pem: &str, key: &str| Acceptor::certified(pem.as_bytes(), key.as_bytes()).err().unwrap();
+        assert!(matches!(certified("", &key), CertificateError::NoCertificate));
+        assert!(matches!(certified(&key, &key), CertificateError::NoCertificate));
+        assert!(matches!(certified(&pem, &pem), CertificateError::NoKey));
+        let foreign = two.signing_key.serialize_pem();
+        assert!(matches!(certified(&pem, &foreign), CertificateError::Unusable(_)));
     }
 }

@@ -23,6 +23,7 @@
 mod accept;
 mod address;
 mod backoff;
+mod certified;
 mod connect;
 mod link;
 mod pinned;
@@ -31,6 +32,7 @@ mod replayed;
 pub use accept::{AcceptError, Accepted, Acceptor};
 pub use address::{AddressError, RelayAddress, Scheme};
 pub use backoff::Backoff;
+pub use certified::CertificateError;
 pub use connect::{ConnectError, connect};
 pub use link::{ClosingReason, Heartbeat, Link, LinkError, LinkReader, LinkWriter, MAX_FRAME};
 pub use pinned::{EXPORTER_LABEL, IdentityError};

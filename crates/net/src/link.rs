@@ -192,7 +192,7 @@ pub enum LinkError {
     #[error("the other end has fallen silent")]
     Silent,
     /// The other end closed the link because of something this end did, or because it is too busy (1013).
-    #[error("the other end closed the connection (code {code})")]
+    #[error("{}", closed(*code))]
     Refused {
         /// The WebSocket close code.
         code: u16,
@@ -221,6 +221,18 @@ impl From<WsError> for LinkError {
             error => Self::Protocol(Box::new(error)),
         }
     }
+}
+
+fn closed(code: u16) -> String {
+    let why = match CloseCode::from(code) {
+        CloseCode::Policy => "the other end closed the connection because of a rule that was broken",
+        CloseCode::Size => "the other end closed the connection because a frame was too long",
+        CloseCode::Again => {
+            "the other end closed the connection because it is too busy, or this device has others open"
+        }
+        _ => "the other end closed the connection",
+    };
+    format!("{why} (code {code})")
 }
 
 /// When a silent link is probed, and for how long an answer is awaited.

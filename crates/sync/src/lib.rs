@@ -34,4 +34,4 @@ pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, P
 pub use replica::{Replica, Taken};
 pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
 pub use ticket::{Ticket, TicketError};
-pub use wire::{MAX_FRAME, MAX_LOGS, MAX_NOTE, MAX_PASS, MAX_TIPS, Message, Refusal, VERSION, WINDOW};
+pub use wire::{MAX_FRAME, MAX_LOGS, MAX_NOTE, MAX_PASS, MAX_TIPS, Message, Refusal, VERSION, WINDOW, entries_in};

@@ -175,6 +175,25 @@ pub enum Refusal {
     NoNameplate,
 }
 
+/// How many entries a frame holds, without copying them; none if it is any other message.
+#[must_use]
+pub fn entries_in(frame: &[u8]) -> usize {
+    // The number of the variant, then the length of its list, as postcard writes them.
+    let Some((&ENTRIES, rest)) = frame.split_first() else { return 0 };
+    let (mut count, mut shift) = (0, 0);
+    for byte in rest.iter().take(4) {
+        count |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return count;
+        }
+        shift += 7;
+    }
+    0
+}
+
+/// The number of [`Message::Entries`] on the wire.
+const ENTRIES: u8 = 4;
+
 impl Refusal {
     /// What it is called in lists and counts.
     #[must_use]

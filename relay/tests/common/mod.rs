@@ -166,6 +166,8 @@ pub(crate) struct World {
     pub(crate) heard: BTreeMap<ConnectionId, VecDeque<Vec<u8>>>,
     pub(crate) closed: BTreeMap<ConnectionId, ClosingReason>,
     pub(crate) paused: Vec<(ConnectionId, Duration)>,
+    /// Where those come from who dial.
+    pub(crate) from: Option<std::net::IpAddr>,
     next: u64,
 }
 
@@ -186,6 +188,7 @@ impl World {
             heard: BTreeMap::new(),
             closed: BTreeMap::new(),
             paused: Vec::new(),
+            from: None,
             next: 0,
         }
     }
@@ -224,7 +227,7 @@ impl World {
     pub(crate) fn dial(&mut self) -> ConnectionId {
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.happen(id, Input::Opened { channel: channel(), since: self.now, from: None });
+        self.happen(id, Input::Opened { channel: channel(), since: self.now, from: self.from });
         id
     }
 

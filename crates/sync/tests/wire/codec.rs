@@ -170,3 +170,17 @@ proptest! {
         prop_assert_eq!((read.relay.clone(), read.host, read.expires, read.room()), (relay, DeviceId(host), expires, ticket.room()));
     }
 }
+
+#[test]
+fn entries_are_counted_without_reading_them() {
+    for count in [1, 2, 127, 128, 300, 20_000] {
+        let entries = Message::Entries(vec![serde_bytes::ByteBuf::from([7; 3]); count]);
+        assert_eq!(ties_sync::entries_in(&entries.encode()), count);
+    }
+    for other in [Message::Which, Message::Openings(vec![serde_bytes::ByteBuf::from([7; 3])])] {
+        assert_eq!(ties_sync::entries_in(&other.encode()), 0);
+    }
+    for cut in [&[][..], &[4], &[4, 0x80], &[4, 0xff, 0xff, 0xff, 0xff, 0xff]] {
+        assert_eq!(ties_sync::entries_in(cut), 0);
+    }
+}
