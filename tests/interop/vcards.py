@@ -3,7 +3,8 @@
 vobject is the library under most address books written in Python; khard is a program that people use. What they find in
 `ties export --to vcf` must be what `ties export --to json` says, and what they write must go in whole.
 
-Run by `cargo xtask interop`: vcards.py TIES SAMPLE, where SAMPLE is the example of ties-book that invents people.
+Run by `cargo xtask interop`: vcards.py TIES SAMPLE CORPUS, where SAMPLE is the example of ties-book that invents people and
+CORPUS is a folder of cards from many programs.
 """
 
 import json
@@ -14,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import vobject
+from programs import Khard, Ties, agree
 
 # Names, mail and notes with everything that a format of lines, commas and semicolons can stumble over.
 AWKWARD = [
@@ -26,56 +28,25 @@ AWKWARD = [
 ]
 
 
-def main(ties, sample):
+# The ways to export vCards.
+VARIANTS = [
+    ["vcf"],
+    ["vcf3"],
+    ["vcf3", "--for", "apple"],
+    ["vcf3", "--for", "google"],
+    ["vcf3", "--for", "outlook"],
+]
+
+
+def main(ties, sample, corpus):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         os.environ.clear()
         os.environ.update(HOME=str(folder), PATH="/usr/bin:/bin", LC_ALL="C.UTF-8")
         ours_is_read(Ties(ties, folder / "ours"), sample, folder)
+        the_corpus_is_read(Ties(ties, folder / "corpus"), Path(corpus), folder)
         vobjects_goes_in(Ties(ties, folder / "vobject"), folder)
         khards_goes_in(Ties(ties, folder / "khard"), folder)
-
-
-class Ties:
-    """One device."""
-
-    def __init__(self, program, home):
-        self.program, self.home = program, home
-        self("init", "--no-recovery")
-
-    def __call__(self, *words):
-        ran = subprocess.run([self.program, "--home", self.home, *words], capture_output=True, check=False)
-        if ran.returncode:
-            sys.exit(f"ties {' '.join(map(str, words))}: exit code {ran.returncode}\n{ran.stderr.decode()}")
-        return ran.stdout.decode()
-
-    def take_in(self, text, file):
-        """Imports cards, none of which may be rejected."""
-        file.write_text(text, encoding="utf-8", newline="")
-        report = json.loads(self("import", "--json", file))["files"][0]
-        assert not report["rejects"] and not report["warnings"], report
-        return report["people_created"]
-
-    def people(self):
-        """What is in it, by the JSON export."""
-        return sorted(map(from_json, json.loads(self("export", "--to", "json"))), key=repr)
-
-
-def from_json(card):
-    """What a JSContact card says of what both formats have."""
-    values = lambda name, key: sorted(item[key] for item in card.get(name, {}).values())
-    units = lambda item: [item.get("name", ""), *(unit["name"] for unit in item.get("units", []))]
-    birth = [item["date"] for item in card.get("anniversaries", {}).values() if item["kind"] == "birth"]
-    return {
-        "name": card["name"]["full"],
-        "mails": values("emails", "address"),
-        "phones": values("phones", "number"),
-        "organizations": sorted(map(units, card.get("organizations", {}).values())),
-        "titles": values("titles", "name"),
-        "keywords": sorted(card.get("keywords", {})),
-        "notes": values("notes", "note"),
-        "birth": [[date.get(part) for part in ("year", "month", "day")] for date in birth],
-    }
 
 
 def from_vobject(card):
@@ -85,7 +56,7 @@ def from_vobject(card):
         "name": card.fn.value,
         "mails": values("email"),
         # In vCard 4.0 a number may be a URI.
-        "phones": [number.removeprefix("tel:") for number in values("tel")],
+        "phones": sorted(number.removeprefix("tel:") for number in values("tel")),
         "organizations": values("org"),
         "titles": values("title"),
         "keywords": sorted(word for item in card.contents.get("categories", []) for word in item.value),
@@ -96,8 +67,8 @@ def from_vobject(card):
 
 def date(text):
     """Year, month and day of `YYYYMMDD`, `--MMDD` and the like (RFC 6350 section 4.3.1)."""
-    text = text.replace("-", " ").replace("  ", "----") if text.startswith("--") else text.replace("-", "")
-    number = lambda part: int(part) if part.isdigit() else None
+    text = ("----" if text.startswith("--") else "") + text.replace("-", "")
+    number = lambda part: int(part) if part.isdigit() and part != "1604" else None
     return [number(text[:4]), number(text[4:6]), number(text[6:8])]
 
 
@@ -110,19 +81,62 @@ def ours_is_read(ties, sample, folder):
     invented = subprocess.run([sample, "300", "2", "7"], capture_output=True, check=True).stdout.decode()
     ties.take_in(invented, folder / "sample.vcf")
     ties.take_in("".join(map(card_of, AWKWARD)), folder / "awkward.vcf")
-    text = ties("export", "--to", "vcf")
-    lines_are_well_formed(text)
-    agree("vobject reads what ties exports", ties.people(), read(text))
-    agree("ties reads its own export", ties.people(), reread(ties, text, folder))
+    agree("ties reads its own export", ties.people(), reread(ties, ties("export", "--to", "vcf"), folder))
+    every_variant_is_read(ties, folder / "invented")
 
-    book = Khard(folder / "reader", "4.0")
-    for number, card in enumerate(text.split("END:VCARD\r\n")[:-1]):
-        (book.cards / f"{number}.vcf").write_text(card + "END:VCARD\r\n", encoding="utf-8", newline="")
+
+def the_corpus_is_read(ties, corpus, folder):
+    """Cards of many programs, some of them broken, as they come out of ties."""
+    reports = json.loads(ties("import", "--json", *sorted(corpus.glob("*.vcf")), codes=(0, 6)))["files"]
+    rejects = sum(len(report["rejects"]) for report in reports)
+    print(f"cards of the corpus that are none: {rejects}")
+    every_variant_is_read(ties, folder / "many")
+
+
+def every_variant_is_read(ties, folder):
     people = ties.people()
-    for kind in ("mail", "phone"):
-        ours = sorted(value for person in people for value in person[f"{kind}s"])
-        theirs = sorted(line.split("\t")[0] for line in book(*book.LISTS[kind]).splitlines() if "\t" in line)
-        agree(f"khard lists every {kind}", ours, theirs)
+    for variant in VARIANTS:
+        name = " ".join(variant)
+        text = ties("export", "--to", *variant)
+        lines_are_well_formed(text)
+        whole = "--for" not in variant
+        agree(f"vobject reads {name}", [known(one, whole) for one in people], [known(one, whole) for one in read(text)])
+
+        book = Khard(folder / name.replace(" ", "-"), "4.0")
+        ties("export", "--to", *variant, "--split", book.cards)
+        assert len(list(book.cards.iterdir())) == len(people)
+        for kind in ("mail", "phone"):
+            ours = sorted(one_line(value) for person in people for value in person[f"{kind}s"])
+            theirs = sorted(one_line(line[0]) for line in book.table(kind))
+            agree(f"khard lists every {kind} of {name}", ours, theirs)
+        agree(f"khard lists every birthday of {name}", birthdays(people, variant), sorted(line[0] for line in book.table("birthday")))
+        for kind, field, value in (("mail", "emails", "address"), ("phone", "phones", "number")):
+            theirs = {(one_line(line[0]), line[2]) for line in book.table(kind)}
+            ours = labels(ties, field, value)
+            shown = [one for one in ours if any(one[0] == it and one[1] in label for it, label in theirs)]
+            agree(f"khard shows the {kind} labels of {name}", ours, shown)
+
+
+def known(person, whole):
+    """What every variant holds: programs that read one note get all notes in one."""
+    return person if whole else {**person, "notes": bool(person["notes"])}
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+def birthdays(people, variant):
+    """The birthdays as khard lists them, which puts in a year where there is none."""
+    no_year = 1604 if variant[-1] in ("apple", "outlook") else 1900
+    dates = [date for person in people for date in person["birth"]]
+    return sorted(f"{year or no_year:04}.{month:02}.{day:02}" for year, month, day in dates if month and day)
+
+
+def labels(ties, field, value):
+    """What has a label of its own here, and the label."""
+    items = [item for card in ties.cards() for item in card.get(field, {}).values() if "label" in item]
+    return sorted((one_line(item[value]), item["label"]) for item in items)
 
 
 def reread(ties, text, folder):
@@ -164,29 +178,6 @@ def vobjects_goes_in(ties, folder):
     agree("ties reads what vobject writes", read(text), ties.people())
 
 
-class Khard:
-    """An address book of khard's."""
-
-    LISTS = {
-        "mail": ["email", "--parsable", "--remove-first-line"],
-        "phone": ["phone", "--parsable"],
-    }
-
-    def __init__(self, folder, version):
-        self.cards, self.settings = folder / "cards", folder / "khard.conf"
-        self.cards.mkdir(parents=True)
-        self.settings.write_text(
-            f"[addressbooks]\n[[book]]\npath = {self.cards}\n[vcard]\npreferred_version = {version}\n"
-        )
-
-    def __call__(self, *words, text=None):
-        command = [Path(sys.executable).parent / "khard", "-c", self.settings, *words]
-        ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            sys.exit(f"khard {' '.join(words)}: exit code {ran.returncode}\n{ran.stdout}{ran.stderr}")
-        return ran.stdout
-
-
 def khards_goes_in(ties, folder):
     for version in ("3.0", "4.0"):
         book = Khard(folder / f"writer-{version}", version)
@@ -209,15 +200,6 @@ def khards_goes_in(ties, folder):
         mine = [person for person in ties.people() if version in person["name"]]
         assert len(mine) == len(ties.people()) - before == len(AWKWARD)
         agree(f"ties reads what khard writes in {version}", read(text), mine)
-
-
-def agree(what, left, right):
-    """Ends the run with the first difference."""
-    for one, other in zip(left, right):
-        if one != other:
-            sys.exit(f"not so: {what}\n{one}\n{other}")
-    assert len(left) == len(right), f"not so: {what}: {len(left)} and {len(right)}"
-    print(f"{what}: {len(left)}")
 
 
 if __name__ == "__main__":

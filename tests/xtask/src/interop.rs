@@ -26,8 +26,23 @@ pub(crate) fn run() -> Result<(), String> {
     step("invented people", cargo(["build", "--quiet", "--package", "ties-book", "--example", "sample"]))?;
     let mut script = Command::new(python);
     script.arg(root().join("tests/interop/vcards.py"));
-    script.args([target.join("debug/ties"), target.join("debug/examples/sample")]);
+    script.args([target.join("debug/ties"), target.join("debug/examples/sample"), corpus()?]);
     step("vCards, with vobject and khard", script)
+}
+
+/// The folder of cards from many programs that comes with the `calcard` crate.
+fn corpus() -> Result<PathBuf, String> {
+    let rustc = output({
+        let mut rustc = Command::new("rustc");
+        rustc.arg("-vV");
+        rustc
+    })?;
+    // Without the platform cargo would want the packages of all others too.
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
+    let metadata = output(cargo(["metadata", "--format-version", "1", "--filter-platform", host]))?;
+    let mut manifests = metadata.split("\"manifest_path\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let manifest = manifests.find(|path| path.contains("/calcard-")).ok_or("the crate calcard is not there")?;
+    Ok(Path::new(manifest).with_file_name("resources").join("vcard"))
 }
 
 /// A Python of its own with the packages, made once.
