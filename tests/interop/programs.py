@@ -59,6 +59,7 @@ class Khard:
         "mail": ["email", "--parsable", "--remove-first-line"],
         "phone": ["phone", "--parsable"],
         "birthday": ["birthdays", "--parsable"],
+        "name": ["list", "--parsable"],
     }
 
     def __init__(self, folder, version):

@@ -78,7 +78,7 @@ def read(text):
 
 
 def ours_is_read(ties, sample, folder):
-    invented = subprocess.run([sample, "300", "2", "7"], capture_output=True, check=True).stdout.decode()
+    invented = subprocess.run([sample, "120", "2", "7"], capture_output=True, check=True).stdout.decode()
     ties.take_in(invented, folder / "sample.vcf")
     ties.take_in("".join(map(card_of, AWKWARD)), folder / "awkward.vcf")
     agree("ties reads its own export", ties.people(), reread(ties, ties("export", "--to", "vcf"), folder))
@@ -90,28 +90,37 @@ def the_corpus_is_read(ties, corpus, folder):
     reports = json.loads(ties("import", "--json", *sorted(corpus.glob("*.vcf")), codes=(0, 6)))["files"]
     rejects = sum(len(report["rejects"]) for report in reports)
     print(f"cards of the corpus that are none: {rejects}")
-    every_variant_is_read(ties, folder / "many")
+    # What vobject makes of the rest is its own affair: it keeps apart what is written twice, for example.
+    every_variant_is_read(ties, folder / "many", lambda person: {part: person[part] for part in ("name", "mails")})
 
 
-def every_variant_is_read(ties, folder):
+def everything(person):
+    return person
+
+
+def every_variant_is_read(ties, folder, compared=everything):
     people = ties.people()
     for variant in VARIANTS:
         name = " ".join(variant)
         text = ties("export", "--to", *variant)
         lines_are_well_formed(text)
         whole = "--for" not in variant
-        agree(f"vobject reads {name}", [known(one, whole) for one in people], [known(one, whole) for one in read(text)])
+        ours, theirs = ([compared(known(one, whole)) for one in people] for people in (people, read(text)))
+        agree(f"vobject reads {name}", sorted(ours, key=repr), sorted(theirs, key=repr))
 
         book = Khard(folder / name.replace(" ", "-"), "4.0")
         ties("export", "--to", *variant, "--split", book.cards)
         assert len(list(book.cards.iterdir())) == len(people)
-        for kind in ("mail", "phone"):
-            ours = sorted(one_line(value) for person in people for value in person[f"{kind}s"])
-            theirs = sorted(one_line(line[0]) for line in book.table(kind))
-            agree(f"khard lists every {kind} of {name}", ours, theirs)
-        agree(f"khard lists every birthday of {name}", birthdays(people, variant), sorted(line[0] for line in book.table("birthday")))
+        if compared is not everything:
+            agree(f"khard reads {name}", [len(people)], [len(book.table("name"))])
+            continue
+        lists = {kind: book.table(kind) for kind in book.LISTS}
+        days = sorted(line[0] for line in lists["birthday"])
+        agree(f"khard lists every birthday of {name}", birthdays(people, variant), days)
         for kind, field, value in (("mail", "emails", "address"), ("phone", "phones", "number")):
-            theirs = {(one_line(line[0]), line[2]) for line in book.table(kind)}
+            theirs = sorted((one_line(line[0]), line[2]) for line in lists[kind])
+            ours = sorted(one_line(value) for person in people for value in person[f"{kind}s"])
+            agree(f"khard lists every {kind} of {name}", ours, [it for it, _ in theirs])
             ours = labels(ties, field, value)
             shown = [one for one in ours if any(one[0] == it and one[1] in label for it, label in theirs)]
             agree(f"khard shows the {kind} labels of {name}", ours, shown)

@@ -37,7 +37,7 @@ pub(crate) struct Export {
     #[arg(long, value_name = "WHICH", default_value = "full")]
     photo: Photo,
 
-    /// The same words as for `ties ls`: +TAG, org:NAME, text …; all must match
+    /// The words of `ties ls`: +TAG, org:NAME, city:NAME, title:TEXT, or any text; all must match
     filter: Vec<String>,
 
     /// Write to a file instead of standard output

@@ -13,10 +13,10 @@ use crate::render::{Column, Table, amount, inline, palette};
 
 Examples:
   ties ls
-  ties ls +rust org:acme
+  ties ls +rust org:acme city:vienna
   ties ls vienna --limit 20 --json")]
 pub(crate) struct Ls {
-    /// +TAG, org:NAME, or text in name, mail or organization; all must match
+    /// +TAG, org:NAME, city:NAME (or a country), title:TEXT, or any text; all must match
     filter: Vec<String>,
 
     /// List so many at most

@@ -39,7 +39,8 @@ pub enum Request {
     },
     /// Lists people by name. Answered by [`Reply::People`].
     List {
-        /// `+tag`, `org:X`, or text that must occur in name, mail or organization; all must match.
+        /// `+tag`, `org:X`, `city:X` (also a region or country), `title:X`, or text that must occur somewhere in what is
+        /// known of the person; all must match.
         filter: Vec<String>,
         /// How many matches to leave out at the beginning.
         offset: usize,

@@ -17,11 +17,15 @@ use crate::rows::{self, Index, PersonEntry, Rows};
 pub(crate) struct Filter {
     tags: Vec<String>,
     organizations: Vec<String>,
+    /// Folded words that a place (town, region or country) must begin with.
+    places: Vec<String>,
+    /// Folded words that a title must hold next to one another.
+    titles: Vec<String>,
     texts: Vec<String>,
 }
 
 impl Filter {
-    /// Reads the words of a filter: `+tag`, `tag:x`, `org:x`, and texts.
+    /// Reads the words of a filter: `+tag`, `tag:x`, `org:x`, `city:x`, `title:x`, and texts.
     pub(crate) fn of(filter: &[String]) -> Result<Self, BookError> {
         let mut parsed = Self::default();
         for word in filter {
@@ -33,9 +37,11 @@ impl Filter {
             match key_and_value(word) {
                 Some(("tag", tag)) => parsed.tags.push(fold(tag)),
                 Some(("org", name)) => parsed.organizations.push(words(name).join(" ")),
+                Some(("city", name)) => parsed.places.push(words(name).join(" ")),
+                Some(("title", name)) => parsed.titles.push(words(name).join(" ")),
                 Some((key, _)) => {
                     return Err(BookError::new(ErrorKind::Usage, format!("{key}: is no filter"))
-                        .hint("filters are +tag, org:NAME and text"));
+                        .hint("filters are +tag, org:NAME, city:NAME, title:TEXT and text"));
                 }
                 None => parsed.texts.push(fold(word.strip_prefix('\\').unwrap_or(word))),
             }
@@ -67,6 +73,15 @@ impl Filter {
         Ok(chosen)
     }
 
+    /// Whether a person is where, and does, what the filter says.
+    fn fits(&self, entry: &PersonEntry) -> bool {
+        // Spaces around make whole words of pieces: `city:wien` is not Wiener Neustadt.
+        let padded = |text: &String| format!(" {} ", words(text).join(" "));
+        let place = |name: &String| entry.places.iter().any(|one| padded(one).starts_with(&padded(name)));
+        let title = |name: &String| entry.titles.iter().any(|one| padded(one).contains(&padded(name)));
+        self.places.iter().all(place) && self.titles.iter().all(title) && self.texts_occur(entry)
+    }
+
     fn texts_occur(&self, entry: &PersonEntry) -> bool {
         self.texts.is_empty() || {
             let searched = searched_text(entry);
@@ -91,7 +106,7 @@ pub(crate) fn people(
             continue;
         }
         let Some(entry) = rows::person(rows, id)? else { continue };
-        if !filter.texts_occur(&entry) {
+        if !filter.fits(&entry) {
             continue;
         }
         if skipped < offset {
@@ -115,6 +130,7 @@ pub(crate) fn searched_text(entry: &PersonEntry) -> String {
         &entry.phones,
         &entry.urls,
         &entry.tags,
+        &entry.places,
         &entry.more,
     ];
     let mut text = format!("{}\n{}", entry.name, entry.handle);
@@ -189,6 +205,8 @@ mod tests {
                 handle: fold(&name[..2]),
                 organizations: vec![organization.into()],
                 tags: vec![tag.into()],
+                titles: vec!["Head of Painting".into()],
+                places: vec![if n == 3 { "Paris" } else { "Wiener Neustadt" }.into(), "Österreich".into()],
                 ..PersonEntry::default()
             };
             rows.extend(person_rows(Id([n; 16]), &entry));
@@ -220,6 +238,11 @@ mod tests {
         assert_eq!(names(&["+rust", "org:acme"], 0, None).0, ["ada Lovelace"], "never by a piece of a word");
         assert_eq!(names(&["zola", "aurore"], 0, None).0, ["Émile Zola"]);
         assert_eq!(names(&["+rust", "zola"], 0, None).0, [""; 0]);
-        assert!(Filter::of(&["city:wien".into()]).is_err());
+        assert_eq!(names(&["city:paris"], 0, None).0, ["Émile Zola"]);
+        assert_eq!(names(&["city:wien"], 0, None).0, [""; 0], "never by a piece of a word");
+        assert_eq!(names(&["city:osterreich", "city:wiener", "+rust"], 0, None).0.len(), 2);
+        assert_eq!(names(&["title:painting", "city:Paris"], 0, None).0, ["Émile Zola"]);
+        assert_eq!(names(&["title:paint"], 0, None).0, [""; 0]);
+        assert!(Filter::of(&["colour:red".into()]).is_err());
     }
 }

@@ -17,7 +17,7 @@ pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 /// To be raised whenever the rows of a document change (a note's row is the note as `ties_model` serialises it), so
 /// that every book makes its rows anew.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// The rows of a document; none if it is of a kind that this version does not know.
 pub(crate) fn rows(id: Id, document: &impl ReadDoc) -> Vec<Row> {
@@ -88,6 +88,7 @@ pub(crate) fn person_entry(person: &Person) -> PersonEntry {
             .cloned()
             .collect(),
         tags: person.keywords.iter().cloned().collect(),
+        places: places(person),
         more: more(person),
     }
 }
@@ -112,15 +113,20 @@ pub(crate) fn preferred<'a, T>(items: impl Iterator<Item = &'a T>, marks: fn(&T)
     items
 }
 
+fn places(person: &Person) -> Vec<String> {
+    let parts = person.addresses.values().flat_map(|one| [&one.locality, &one.region, &one.country]);
+    let mut places: Vec<String> = parts.filter(|part| !part.is_empty()).cloned().collect();
+    places.dedup();
+    places
+}
+
 fn more(person: &Person) -> Vec<String> {
     let mut more: Vec<String> = Vec::new();
     more.extend(person.organizations.values().flat_map(|one| one.units.iter().cloned()));
     more.extend(person.services.values().map(|one| one.user.clone()));
     more.extend(person.relations.values().map(|one| one.name.clone()));
     for address in person.addresses.values() {
-        more.extend(
-            [&address.full, &address.street, &address.locality, &address.region, &address.country].map(Clone::clone),
-        );
+        more.extend([&address.full, &address.street].map(Clone::clone));
     }
     more.extend([&person.tie.how_met, &person.tie.met_at].map(Clone::clone));
     more.extend(person.tie.met_on.as_ref().map(PartialDate::to_string));

@@ -49,6 +49,8 @@ pub(crate) struct PersonEntry {
     /// Profiles, chat accounts, links.
     pub(crate) urls: Vec<String>,
     pub(crate) tags: Vec<String>,
+    /// Towns, regions and countries.
+    pub(crate) places: Vec<String>,
     /// Other texts worth searching: places, departments, how we met.
     pub(crate) more: Vec<String>,
 }

@@ -402,7 +402,11 @@ impl Writer {
                 true => media::encoded(property),
                 false => property,
             })
-            .map(|property| property.to_line().replace("\r\n", "\\n").replace(['\n', '\r'], "\\n"))
+            .map(|property| match property.is_well_formed() {
+                true => property.to_line().replace("\r\n", "\\n").replace(['\n', '\r'], "\\n"),
+                // Other programs would refuse the whole card, or all cards of the file.
+                false => format!("{KEPT}:{}", escape(&property.to_line())),
+            })
             .collect();
         lines.sort();
         lines.iter().for_each(|line| self.line(line));
@@ -449,7 +453,10 @@ fn known_good(params: &str) -> Vec<Param> {
 /// What stands between notes that are written as one.
 pub(crate) const NOTE_GAP: &str = "\n\n";
 
+/// What holds a line that no other program could read.
+pub(super) const KEPT: &str = "X-TIES-KEPT";
+
 /// RFC 6350 section 3.2, without the line break.
 const LINE_OCTETS: usize = 75;
 
-const FRAME: [&str; 5] = ["BEGIN", "END", "VERSION", "PRODID", "UID"];
+const FRAME: [&str; 6] = ["BEGIN", "END", "VERSION", "PRODID", "PROFILE", "UID"];

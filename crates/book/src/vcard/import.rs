@@ -6,6 +6,7 @@ use ties_model::{
 };
 
 use super::contents::Group;
+use super::export::KEPT;
 use super::items::MESSENGERS;
 use super::lines::RawCard;
 use super::media::inlined;
@@ -133,7 +134,7 @@ impl Reader {
         }
         let rest = match property.name.as_str() {
             // They speak of the file, not of the person.
-            "VERSION" | "PRODID" => None,
+            "VERSION" | "PRODID" | "PROFILE" => None,
             "KIND" if property.text().eq_ignore_ascii_case("individual") => None,
             "FN" => self.full_name(property),
             "N" => self.name(property),
@@ -182,6 +183,7 @@ impl Reader {
             }
             "NOTE" => self.note(property),
             "PHOTO" | "LOGO" | "SOUND" | "KEY" => Some(inlined(property)),
+            KEPT => Property::from_line(&property.text()).or(Some(property)),
             "X-TIES-HOW-MET" => only_text(property, &mut self.person.tie.how_met),
             "X-TIES-MET-ON" => self.met_on(property),
             "X-TIES-MET-AT" => only_text(property, &mut self.person.tie.met_at),

@@ -93,6 +93,16 @@ impl Property {
         line
     }
 
+    /// Whether the line is one by RFC 6350's grammar, as far as names and quotes go.
+    pub(super) fn is_well_formed(&self) -> bool {
+        // The underscore is no part of the grammar, but many programs write it and all read it.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let word = |text: &str| !text.is_empty() && text.bytes().all(plain);
+        (self.group.is_empty() || word(&self.group))
+            && word(&self.spelling)
+            && self.params.iter().all(Param::is_well_formed)
+    }
+
     /// Takes the first parameter of that name away.
     pub(super) fn take(&mut self, name: &str) -> Option<Param> {
         let at = self.params.iter().position(|param| param.name == name)?;
@@ -148,6 +158,16 @@ impl Param {
         let values = split_quoted(value, ',').into_iter().map(|value| decode_caret(&value.replace('"', "")));
         let name = name.trim().to_ascii_uppercase();
         (!name.is_empty()).then(|| Self { values: values.collect(), name, text: text.to_owned() })
+    }
+
+    fn is_well_formed(&self) -> bool {
+        let Some((name, values)) = self.text.split_once('=') else { return false };
+        let word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let value = |value: &str| match value.strip_prefix('"') {
+            Some(rest) => rest.strip_suffix('"').is_some_and(|inner| !inner.contains('"')),
+            None => !value.contains(['"', ';', ':']),
+        };
+        word && split_quoted(values, ',').into_iter().all(value) && !self.text.contains(char::is_control)
     }
 
     /// A parameter with several values, quoted as needed.
