@@ -398,14 +398,14 @@ impl Writer {
         let properties = person.extra.values().filter_map(|line| Property::from_line(line));
         let mut lines: Vec<String> = properties
             .filter(|property| !FRAME.contains(&property.name.as_str()))
-            .map(|property| match media::is_media(&property) && !self.dialect.is_v4() {
-                true => media::encoded(property),
-                false => property,
-            })
-            .map(|property| match property.is_well_formed() {
-                true => property.to_line().replace("\r\n", "\\n").replace(['\n', '\r'], "\\n"),
-                // Other programs would refuse the whole card, or all cards of the file.
-                false => format!("{KEPT}:{}", escape(&property.to_line())),
+            .map(|property| {
+                let media = media::is_media(&property) && !self.dialect.is_v4();
+                let form = if media { media::encoded(property.clone()) } else { property.clone() };
+                match form.is_well_formed() {
+                    true => form.to_line().replace("\r\n", "\\n").replace(['\n', '\r'], "\\n"),
+                    // Other programs would refuse the whole card, or all cards of the file.
+                    false => format!("{KEPT}:{}", escape(&property.to_line())),
+                }
             })
             .collect();
         lines.sort();

@@ -23,7 +23,11 @@ pub(super) fn inlined(mut property: Property) -> Property {
         ("KEY", "x509") => "application/pkix-cert".to_owned(),
         _ => "application/octet-stream".to_owned(),
     };
-    let data: String = property.value.chars().filter(|c| !c.is_whitespace()).collect();
+    let mut data: String = property.value.chars().filter(|c| !c.is_whitespace()).collect();
+    // Some programs leave the padding away, and others refuse what lacks it.
+    if data.len() % 4 > 1 && !data.ends_with('=') {
+        data.extend(std::iter::repeat_n('=', 4 - data.len() % 4));
+    }
     property.value = format!("data:{media};base64,{data}");
     property
 }

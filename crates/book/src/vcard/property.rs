@@ -98,9 +98,11 @@ impl Property {
         // The underscore is no part of the grammar, but many programs write it and all read it.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         let word = |text: &str| !text.is_empty() && text.bytes().all(plain);
+        let encoded = self.params.iter().any(|param| param.name == "ENCODING");
         (self.group.is_empty() || word(&self.group))
             && word(&self.spelling)
             && self.params.iter().all(Param::is_well_formed)
+            && (!encoded || is_base64(&self.value))
     }
 
     /// Takes the first parameter of that name away.
@@ -340,6 +342,13 @@ fn decode_quoted(value: &[u8], charset: Option<&str>) -> String {
     }
     flush(&mut piece, &mut decoded);
     decoded
+}
+
+/// Whether the text is base64 to its last character.
+pub(super) fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    text.len().is_multiple_of(4) && text.len() - digits.len() < 3 && digits.bytes().all(known)
 }
 
 fn hex(digit: u8) -> Option<u8> {
