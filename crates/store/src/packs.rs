@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use zstd::bulk::Decompressor;
+
 use crate::StoreError;
 use crate::tables::Table;
 
@@ -108,13 +110,17 @@ impl Pack {
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
+        Self::parse_with(&mut Decompressor::new()?, bytes)
+    }
+
+    fn parse_with(decompressor: &mut Decompressor<'_>, bytes: &[u8]) -> Result<Self, StoreError> {
         let damaged = || StoreError::Damaged("a pack does not parse".into());
         let (length, compressed) = bytes.split_first_chunk().ok_or_else(damaged)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| damaged())?;
         if length > LONGEST {
             return Err(damaged());
         }
-        let plain = zstd::bulk::decompress(compressed, length).map_err(|_| damaged())?;
+        let plain = decompressor.decompress(compressed, length).map_err(|_| damaged())?;
         let (count, rest) = plain.split_first_chunk().ok_or_else(damaged)?;
         let count = usize::from(u16::from_le_bytes(*count));
         let (lengths, values) = rest.split_at_checked(4 * count).ok_or_else(damaged)?;
@@ -142,8 +148,15 @@ const LONGEST: usize = 2 + (FULL + LARGEST) + 4 * (FULL / SMALLEST + 2);
 const LEVEL: i32 = 3;
 
 /// The packs that were read. Rows in the order of a name lie in all of them, at random.
-#[derive(Debug, Default)]
-pub(crate) struct PackCache(Mutex<BTreeMap<(Table, u32), Arc<Pack>>>);
+#[derive(Default)]
+pub(crate) struct PackCache(Mutex<Cached>);
+
+#[derive(Default)]
+struct Cached {
+    packs: BTreeMap<(Table, u32), Arc<Pack>>,
+    /// Making one costs as much as a pack.
+    decompressor: Option<Decompressor<'static>>,
+}
 
 impl PackCache {
     /// A pack of a table, read by `read` unless it is here.
@@ -153,12 +166,17 @@ impl PackCache {
         number: u32,
         read: impl FnOnce() -> Result<Option<Vec<u8>>, StoreError>,
     ) -> Result<Arc<Pack>, StoreError> {
-        let mut packs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Cached { packs, decompressor } = &mut *cached;
         if let Some(pack) = packs.get(&(table, number)) {
             return Ok(Arc::clone(pack));
         }
         let bytes = read()?.ok_or_else(|| StoreError::Damaged("a pack is missing".into()))?;
-        let pack = Arc::new(Pack::parse(&bytes)?);
+        let decompressor = match decompressor {
+            Some(made) => made,
+            none => none.insert(Decompressor::new()?),
+        };
+        let pack = Arc::new(Pack::parse_with(decompressor, &bytes)?);
         if packs.len() >= CACHED {
             packs.clear();
         }
