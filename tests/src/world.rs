@@ -413,7 +413,7 @@ impl World {
         for news in &said.news {
             self.counts.add(match news {
                 News::Received { .. } => "batches received",
-                News::Acknowledged => "acknowledgements",
+                News::Acknowledged { .. } => "acknowledgements",
                 News::Settled => "times settled",
                 News::Refused { .. } => "refusals",
                 News::Forked { .. } => "forks seen",

@@ -1,6 +1,5 @@
 //! What a book does with others: relays, syncing, pairing.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
@@ -50,16 +49,14 @@ impl Book {
     }
 
     pub(crate) async fn sync(&self, face: &mut dyn Face) -> Result<SyncReport, BookError> {
-        let before = self.space.status().map_err(fault)?;
-        if before.roads.is_empty() {
+        if self.space.roads().map_err(fault)?.is_empty() {
             return Err(no_relay());
         }
-        let lacking: BTreeMap<_, _> = before.roads.into_iter().map(|one| (one.road.mailbox, one.to_send)).collect();
         let reports = self.space.sync(|event| tell(face, event)).await.map_err(fault)?;
         let relays = reports.into_iter().map(|report| match report.outcome {
             Ok(tally) => RelaySync {
                 url: report.road.address,
-                sent: lacking.get(&report.road.mailbox).copied().unwrap_or(0),
+                sent: tally.entries_sent as u64,
                 received: tally.entries_received as u64,
                 bytes_out: tally.bytes_sent as u64,
                 bytes_in: tally.bytes_received as u64,
@@ -138,7 +135,10 @@ fn tell(face: &mut dyn Face, event: SyncEvent) {
         SyncEvent::News(road, News::Forked { .. }) => {
             notice(&road, "has two histories of one device, which was copied or restored; both are kept")
         }
-        SyncEvent::News(_, News::Acknowledged) => return,
+        SyncEvent::News(_, News::Acknowledged { entries: 0 }) => return,
+        SyncEvent::News(road, News::Acknowledged { entries }) => {
+            Event::Exchanged { url: url(road), sent: entries as u64, received: 0 }
+        }
         SyncEvent::Retrying(road, reason, pause) => {
             let retry_ms = u64::try_from(pause.as_millis()).ok();
             Event::Disconnected { url: url(road), reason, retry_ms }

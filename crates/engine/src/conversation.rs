@@ -43,7 +43,10 @@ pub enum News {
         bytes: usize,
     },
     /// The other side has entries of ours durably.
-    Acknowledged,
+    Acknowledged {
+        /// How many, since the last such news.
+        entries: usize,
+    },
     /// Both sides have the same.
     Settled,
     /// The other side takes nothing more of a log.
@@ -144,12 +147,12 @@ impl Conversation {
         for output in outputs {
             match output {
                 Output::Send(frame) => turn.frames.push(frame),
-                Output::Event(Event::Acknowledged(tips)) => {
+                Output::Event(Event::Acknowledged { tips, entries }) => {
                     for TipRecord { log, tip } in tips {
                         let last = self.acknowledged.entry(log).or_insert(tip);
                         *last = tip.max(*last);
                     }
-                    turn.news.push(News::Acknowledged);
+                    turn.news.push(News::Acknowledged { entries });
                 }
                 Output::Event(Event::Received { entries, bytes }) => turn.news.push(News::Received { entries, bytes }),
                 Output::Event(Event::Settled) => turn.news.push(News::Settled),

@@ -46,6 +46,8 @@ pub struct RoadReport {
 pub struct Tally {
     /// New entries taken.
     pub entries_received: usize,
+    /// Entries that the relay took, durably.
+    pub entries_sent: usize,
     /// Frames taken.
     pub frames_received: usize,
     /// Their bytes.
@@ -288,7 +290,8 @@ impl Meeting<'_> {
                     self.tally.refusal.get_or_insert(reason);
                 }
                 News::Settled => settled = true,
-                News::Acknowledged | News::Forked { .. } => {}
+                News::Acknowledged { entries } => self.tally.entries_sent += entries,
+                News::Forked { .. } => {}
             }
             events(SyncEvent::News(self.road.clone(), news));
         }

@@ -224,6 +224,7 @@ impl Session {
             self.in_flight = self.in_flight.saturating_add(size);
             for entry in batch {
                 self.peer.advance(log, entry.prev(), Tip { seq: entry.seq(), name: entry.name() });
+                self.flying.push_back(u32::try_from(entry.bytes().len()).unwrap_or(u32::MAX));
                 frames.add(entry.bytes(), out);
             }
             self.settled = false;

@@ -1,6 +1,6 @@
 //! What two replicas say to each other: the session, what it takes in, and when it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
@@ -38,6 +38,12 @@ pub struct Session {
     pub(crate) access: [u8; 32],
     /// Bytes of entries sent and not yet acknowledged; at most [`crate::WINDOW`], or one oversized place.
     pub(crate) in_flight: u32,
+    /// The sizes of those entries, in the order in which they went.
+    pub(crate) flying: VecDeque<u32>,
+    /// Bytes that were acknowledged of the first of them.
+    landed: u32,
+    /// Entries that arrived and of which the host was not told yet.
+    arrived: usize,
     pub(crate) settled: bool,
     deadline: Option<Duration>,
 }
@@ -106,8 +112,13 @@ pub enum Event {
         /// Their bytes.
         bytes: usize,
     },
-    /// The other side has these durably.
-    Acknowledged(Vec<TipRecord>),
+    /// The other side has what was sent, durably.
+    Acknowledged {
+        /// The last of each log.
+        tips: Vec<TipRecord>,
+        /// How many entries arrived since the last such event.
+        entries: usize,
+    },
     /// Both sides have the same, durably, but for refused logs. Comes again after every further exchange.
     Settled,
     /// The other side takes nothing more of this log, in this session.
@@ -188,6 +199,9 @@ impl Session {
             behind: false,
             access: [0; 32],
             in_flight: 0,
+            flying: VecDeque::new(),
+            landed: 0,
+            arrived: 0,
             settled: false,
             deadline: None,
         }
@@ -420,6 +434,12 @@ impl Session {
             return Err(PeerMisbehaved::Credit.into());
         }
         self.in_flight -= credit;
+        self.landed = self.landed.saturating_add(credit);
+        while let Some(size) = self.flying.front().copied().filter(|size| *size <= self.landed) {
+            self.flying.pop_front();
+            self.landed -= size;
+            self.arrived += 1;
+        }
         // The host may write down what the other side has; only what is here can have been sent.
         let mut known = Vec::with_capacity(tips.len());
         for record in tips.drain(..) {
@@ -428,7 +448,7 @@ impl Session {
             }
         }
         if !known.is_empty() {
-            out.push(Output::Event(Event::Acknowledged(known)));
+            out.push(Output::Event(Event::Acknowledged { tips: known, entries: std::mem::take(&mut self.arrived) }));
         }
         Ok(())
     }

@@ -219,7 +219,10 @@ fn nobody_acknowledges_what_was_not_sent() {
     invented.tip.seq += 1;
     let stranger = record(&Scribe::new(6).write(None, 0));
     let out = victim.hear(&Message::Ack { tips: vec![record(&next), invented, stranger], credit: size }).unwrap();
-    let told = vec![Output::Event(Event::Acknowledged(vec![record(&next)])), Output::Event(Event::Settled)];
+    let told = vec![
+        Output::Event(Event::Acknowledged { tips: vec![record(&next)], entries: 1 }),
+        Output::Event(Event::Settled),
+    ];
     assert_eq!(out, told, "tips that nobody sent are not passed on");
     let handled = victim.hear(&Message::Ack { tips: vec![], credit: 1 });
     assert_eq!(fault(handled), PeerMisbehaved::Credit, "nothing is left to acknowledge");

@@ -277,7 +277,7 @@ impl World {
                     end.wire.push_back((arrival, frame));
                 }
                 Output::Event(event) => {
-                    if let Event::Acknowledged(tips) = &event {
+                    if let Event::Acknowledged { tips, .. } = &event {
                         end.acknowledged.extend(tips);
                     }
                     end.events.push(event);
