@@ -7,7 +7,7 @@ use ties_book::Book;
 use ties_book::api::{BookError, Candidate, Environment, ErrorKind, Reply, Request};
 
 use crate::errors::{Failure, Outcome, candidate_line};
-use crate::render::palette;
+use crate::render::{inline, palette};
 use crate::screen::Screen;
 use crate::terminal::Shell;
 
@@ -105,7 +105,7 @@ impl<'a> Desk<'a> {
         if self.shell.json() || !self.shell.can_ask() || error.candidates.is_empty() {
             return Err(error.into());
         }
-        self.shell.complain(format!("{}:", error.message));
+        self.shell.complain(format!("{}:", inline(&error.message)));
         for (place, candidate) in error.candidates.iter().enumerate() {
             let place = palette::faint(&format!("{:>3}", place + 1));
             self.shell.complain(format!("{place}  {}", candidate_line(candidate)));

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, ValueEnum};
 
@@ -88,8 +88,7 @@ impl ScreenOptions {
     pub(crate) fn shell(&self) -> Shell {
         // clap prints its own texts through the same switch.
         self.colour.write_global();
-        let colour = AutoStream::choice(&std::io::stdout());
-        Shell::new(self.json, self.quiet, colour)
+        Shell::new(self.json, self.quiet, self.colour)
     }
 }
 

@@ -92,7 +92,7 @@ fn log(grammar: &Grammar) {
 
 fn report(failure: &Failure, shell: &mut Shell) {
     if shell.json() {
-        shell.complain(failure.json());
+        shell.complain(render::escape::json(&failure.json().to_string()));
     } else {
         failure.lines().iter().for_each(|line| shell.complain(line));
     }

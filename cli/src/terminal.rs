@@ -33,6 +33,7 @@ impl Shell {
             json,
             quiet,
             width,
+            // Each by itself: `2> log` must not get colours because the other stream is a terminal.
             out: AutoStream::new(io::stdout(), colour),
             err: AutoStream::new(io::stderr(), colour),
         }
@@ -60,7 +61,8 @@ impl Shell {
 
     /// Whether moving bars and rewritten lines make sense on standard error.
     pub(crate) fn can_animate(&self) -> bool {
-        self.talkative() && io::stderr().is_terminal()
+        let rewrites = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        self.talkative() && rewrites && io::stderr().is_terminal()
     }
 
     /// Prints one line of the answer.

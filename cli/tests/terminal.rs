@@ -44,6 +44,98 @@ fn lines_are_cut_to_the_terminal_and_nowhere_else() {
 }
 
 #[test]
+fn tables_fit_terminals_of_any_width_in_any_script() {
+    let device = Device::started();
+    for name in [
+        "山田太郎山田太郎山田太郎",
+        "👩\u{200d}💻👨\u{200d}👩\u{200d}👧\u{200d}👦 Family",
+        "مریم میرزاخانی",
+        "Zoe\u{308}\u{301} Long Name",
+    ] {
+        device.run(["new", name, "org:株式会社とても長い名前", "+tag", "a@b.example"]).ok();
+    }
+    for columns in [20, 40, 80, 200] {
+        let (code, screen) = Terminal::start_sized(device.command(["ls", "--color", "never"]), columns).finish();
+        assert_eq!(code, 0);
+        for line in screen.lines().filter(|line| !line.ends_with("people")) {
+            let wide = unicode_width::UnicodeWidthStr::width(line.trim_end());
+            assert!(wide <= usize::from(columns), "{wide} columns of {columns}: {line}");
+        }
+    }
+}
+
+#[test]
+fn what_acts_on_a_terminal_is_shown_and_does_not_act() {
+    let device = Device::started();
+    let evil = "Eve\u{1b}]52;c;aGk=\u{7}\u{1b}]8;;http://x\u{1b}\\\u{9b}2J\u{202e}";
+    device.run(["new", evil, &format!("org:{evil}")]).ok();
+    device.run(["note", "eve", evil]).ok();
+    let commands: [&[&str]; 8] = [
+        &["ls"],
+        &["show", "eve"],
+        &["find", "eve"],
+        &["find", evil],
+        &["show", evil],
+        &["ls", "--json"],
+        &["export", "--to", "vcf"],
+        &["import", evil],
+    ];
+    for words in commands {
+        let mut command = device.command(words.iter().copied().chain(["--color", "never"]));
+        command.env("NO_COLOR", "1");
+        let (_, screen) = Terminal::start(command).finish();
+        let raw =
+            screen.chars().find(|c| c.is_control() && !"\r\n".contains(*c) || ('\u{202a}'..='\u{202e}').contains(c));
+        assert_eq!(raw, None, "{words:?}: {screen:?}");
+    }
+}
+
+#[test]
+fn colours_follow_the_environment() {
+    let device = Device::empty();
+    let mut command = device.command([""; 0]);
+    command.env("CLICOLOR_FORCE", "1").stdout(std::process::Stdio::piped());
+    let output = command.output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains('\u{1b}'), "forced into a pipe");
+    // An error in a file has none, though the answer's stream is a terminal.
+    let log = device.path("log");
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" --home \"$1\" ls 2> \"$2\"", env!("CARGO_BIN_EXE_ties")])
+        .arg(device.home())
+        .arg(&log);
+    assert_eq!(Terminal::start(command).finish().0, 3);
+    assert!(!std::fs::read_to_string(log).unwrap().contains('\u{1b}'));
+}
+
+#[test]
+fn an_interrupt_at_a_question_leaves_everything_as_it_was() {
+    let device = Device::started();
+    device.run(["new", "Bob"]).ok();
+    let mut terminal = at_terminal(&device, &["rm", "bob"]);
+    terminal.expect("[y/N] ");
+    terminal.interrupt();
+    assert!(terminal.is_sane());
+    assert_ne!(terminal.finish().0, 0);
+    device.run(["show", "bob"]).ok();
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_end() {
+    let device = Device::started();
+    device.run(["new", "Bob"]).ok();
+    for words in [&["ls"][..], &["ls", "--json"], &["export", "--to", "vcf"], &["completions", "bash"]] {
+        let mut command = device.command(words);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+        assert_eq!(output.status.code(), Some(141), "{words:?}");
+    }
+}
+
+#[test]
 fn a_deletion_is_asked_about_and_only_a_yes_is_a_yes() {
     let device = Device::started();
     device.run(["new", "Bob"]).ok();

@@ -7,7 +7,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
     (
         "Now",
         &[
-            ("", "alone: how things stand, and the latest notes"),
+            ("", "alone: how things stand"),
             ("show WHO", "one person with all notes"),
             ("ls [FILTER …]", "list people: +tag, org:…, or words"),
             ("find WORD …", "search people and notes"),

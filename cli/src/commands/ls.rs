@@ -85,12 +85,12 @@ pub(super) fn table(people: &[PersonRow]) -> Table {
     let mut table = Table::new(vec![
         Column::whole("handle").painted(palette::code),
         Column::flexible("name").painted(palette::strong),
-        Column::flexible("organization").dispensable(1),
-        Column::flexible("title").dispensable(5),
-        Column::flexible("mail").dispensable(2),
-        Column::flexible("phone").dispensable(4),
-        Column::flexible("tags").painted(palette::good).dispensable(3),
-        Column::whole("id").painted(palette::faint),
+        Column::flexible("organization").dispensable(2),
+        Column::flexible("title").dispensable(6),
+        Column::flexible("mail").dispensable(3),
+        Column::flexible("phone").dispensable(5),
+        Column::flexible("tags").painted(palette::good).dispensable(4),
+        Column::whole("id").painted(palette::faint).dispensable(1),
     ]);
     for person in people {
         let tags: Vec<String> = person.tags.iter().map(|tag| format!("+{tag}")).collect();

@@ -124,7 +124,9 @@ impl Table {
             let widest = (0..shown.len())
                 .filter(|&place| self.columns[shown[place]].least.is_some_and(|least| widths[place] > least))
                 .max_by_key(|&place| widths[place]);
-            let Some(place) = widest else { break };
+            // At the very last even what should stay whole is cut, for a broken line is worse.
+            let wide = || (0..shown.len()).filter(|&place| widths[place] > 1).max_by_key(|&place| widths[place]);
+            let Some(place) = widest.or_else(wide) else { break };
             widths[place] -= 1;
         }
         widths

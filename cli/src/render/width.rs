@@ -1,5 +1,6 @@
 //! How many columns a text takes on a terminal, and how to make it take fewer.
 
+use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr;
 
 /// The columns that a text takes: two for a wide character such as 山 or an emoji.
@@ -13,8 +14,9 @@ pub(crate) fn fit(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     let mut end = 0;
-    for (start, character) in text.char_indices() {
-        let next = start + character.len_utf8();
+    // By what a reader takes for one character: half a family or half a flag is another picture.
+    for (start, cluster) in text.grapheme_indices(true) {
+        let next = start + cluster.len();
         if columns(&text[..next]) + 1 > most {
             break;
         }
@@ -31,7 +33,8 @@ pub(crate) fn pad(text: &str, least: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
-/// The text broken at spaces into lines of at most `most` columns; longer words stand alone.
+/// The text broken at spaces into lines of at most `most` columns; longer words stand alone, so that a link stays one,
+/// but scripts that write no spaces are broken between characters.
 ///
 /// Leading spaces of a line are kept, since in Markdown they mean something.
 pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
@@ -44,6 +47,21 @@ fn wrap_line(line: &str, most: usize) -> Vec<String> {
     let mut current = indent.to_owned();
     let mut empty = true;
     for word in line.split(' ').filter(|word| !word.is_empty()) {
+        let is_wide = word.graphemes(true).any(|cluster| columns(cluster) > 1);
+        if is_wide && columns(&current) + usize::from(!empty) + columns(word) > most {
+            if !empty {
+                current.push(' ');
+            }
+            for cluster in word.graphemes(true) {
+                if columns(&current) + columns(cluster) > most && !current.trim().is_empty() {
+                    let full = std::mem::replace(&mut current, indent.to_owned());
+                    lines.push(full.trim_end().to_owned());
+                }
+                current.push_str(cluster);
+            }
+            empty = false;
+            continue;
+        }
         if !empty && columns(&current) + 1 + columns(word) > most {
             lines.push(std::mem::replace(&mut current, indent.to_owned()));
             empty = true;
@@ -80,6 +98,9 @@ mod tests {
         }
         assert_eq!(fit("山田太郎", 6), "山田…");
         assert_eq!(fit("Grace Hopper", 7), "Grace…");
+        assert_eq!(fit("🇦🇹🇫🇷🇮🇹", 4), "🇦🇹…", "no half of a flag");
+        assert_eq!(fit("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}…", "no letter without its accent");
+        assert_eq!(fit("مریم میرزاخانی", 5), "مریم…");
         assert_eq!(fit("Ada", 3), "Ada");
     }
 
@@ -95,5 +116,7 @@ mod tests {
         assert_eq!(wrap("a\n\nb", 10), ["a", "", "b"]);
         assert_eq!(wrap("  - one two", 8), ["  - one", "  two"]);
         assert_eq!(wrap("unbreakable", 4), ["unbreakable"]);
+        assert_eq!(wrap("会議で山田さん", 6), ["会議で", "山田さ", "ん"]);
+        assert_eq!(wrap("met 山田太郎 here", 8), ["met 山田", "太郎", "here"]);
     }
 }

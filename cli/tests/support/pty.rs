@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// A process on a terminal of 80 columns.
 pub struct Terminal {
@@ -25,11 +25,16 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts a command with all its streams on a new terminal.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_sized(command, 80)
+    }
+
+    /// The same on a terminal of so many columns.
+    pub fn start_sized(mut command: Command, columns: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&master).expect("leave to use it");
         unlockpt(&master).expect("an unlocked terminal");
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&master, size).expect("a size");
         let name = ptsname(&master, Vec::new()).expect("a name");
         let name = OsStr::from_bytes(name.to_bytes());
@@ -84,6 +89,14 @@ impl Terminal {
     pub fn interrupt(&self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::INT).expect("a signal sent");
+    }
+
+    /// Whether the terminal is as a shell wants it back: it echoes, reads by lines, and shows its cursor.
+    pub fn is_sane(&self) -> bool {
+        let modes = tcgetattr(&self.keyboard).expect("the terminal's modes").local_modes;
+        let seen = self.seen.lock().expect("the screen");
+        let cursor = seen.rfind("\u{1b}[?25l") <= seen.rfind("\u{1b}[?25h");
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON) && cursor
     }
 
     /// Waits for the end; gives the exit code and the whole screen.
