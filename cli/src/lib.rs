@@ -20,6 +20,8 @@ mod screen;
 mod signals;
 mod temporary;
 mod terminal;
+#[cfg(feature = "test-support")]
+pub mod testing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

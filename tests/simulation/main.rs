@@ -2,7 +2,11 @@
 //! nothing that was acknowledged may be missing.
 //!
 //! Each seed is a world of its own. A failure prints the seed and the command that plays it again. `TIES_SIM_SEEDS`
-//! says how many seeds to play (200 by default), `TIES_SIM_SEED` plays one and tells what happened in it.
+//! says how many seeds to play (1,000 by default), `TIES_SIM_SEED` plays one and tells what happened in it. A long run:
+//!
+//! ```text
+//! TIES_SIM_SEEDS=20000 nice cargo test --release -p ties-tests --test simulation -- --nocapture
+//! ```
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -18,34 +22,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ties_tests::Counts;
 
-/// What must have happened at least once in so many seeds, or they prove too little.
-const REACHED: [&str; 24] = [
-    "answers that did not come",
-    "breaks",
-    "conflicts",
-    "deletions",
-    "device crashes while writing",
-    "device kills",
-    "device power losses",
-    "device rollbacks",
-    "documents seeded on two devices",
-    "documents with several writers",
-    "forked logs",
-    "forks seen",
-    "frames lost",
-    "joins",
-    "mailboxes made again",
-    "notes with several writers",
-    "operations of many entries",
-    "relay crashes while writing",
-    "relay kills",
-    "relay power losses",
-    "relay rollbacks",
-    "relay wipes",
-    "times cut off",
-    "writes acknowledged",
+/// How often each of these must have happened in a thousand seeds, or they prove too little. About half of what was
+/// seen, so that a change of the dice or of the engine does not fail it.
+const REACHED: [(&str, u64); 26] = [
+    ("answers that did not come", 400),
+    ("breaks", 2500),
+    ("conflicts", 700),
+    ("deletions", 100),
+    ("device crashes while starting", 4),
+    ("device crashes while writing", 180),
+    ("device kills", 220),
+    ("device power losses", 300),
+    ("device rollbacks", 90),
+    ("documents seeded on two devices", 450),
+    ("documents with several writers", 1100),
+    ("forked logs", 10),
+    ("forks seen", 40),
+    ("frames lost", 800),
+    ("joins", 800),
+    ("mailboxes made again", 700),
+    ("notes with several writers", 160),
+    ("operations of many entries", 15),
+    ("relay crashes while starting", 2),
+    ("relay crashes while writing", 75),
+    ("relay kills", 90),
+    ("relay power losses", 120),
+    ("relay rollbacks", 20),
+    ("relay wipes", 120),
+    ("times cut off", 180),
+    ("writes acknowledged", 5000),
 ];
-const ENOUGH: u64 = 200;
+const ENOUGH: u64 = 1000;
 
 #[test]
 fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
@@ -81,8 +88,9 @@ fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
     }
     assert!(failed.is_empty(), "{} of {seeds} seeds failed; see above for the commands that play them", failed.len());
     if seeds >= ENOUGH {
-        let missing: Vec<_> = REACHED.iter().filter(|what| !total.0.contains_key(**what)).collect();
-        assert!(missing.is_empty(), "never happened: {missing:?}");
+        let many = |what| total.0.get(what).copied().unwrap_or_default();
+        let rare: Vec<_> = REACHED.iter().filter(|(what, least)| many(what) * ENOUGH < least * seeds).collect();
+        assert!(rare.is_empty(), "happened less often than this in {ENOUGH} seeds: {rare:?}");
     }
 }
 

@@ -46,9 +46,14 @@ impl Story {
     fn new(seed: u64) -> Self {
         let mut world = World::new(seed);
         let dice = &mut world.dice;
-        let devices = dice.range(2..5) as usize;
-        let (acts, pace) = (dice.range(20..70), [2, 500, 5000, 60_000][dice.index(4)]);
-        let trouble = [0, 150, 350, 600][dice.index(4)];
+        // Most faults need two or three devices and a few acts; more worlds find them sooner than larger ones.
+        let (devices, acts) = if dice.per_mille(100) {
+            (dice.range(3..6), dice.range(30..80))
+        } else {
+            (dice.range(2..4), dice.range(6..26))
+        };
+        let (devices, pace) = (devices as usize, [2, 500, 5000, 60_000][dice.index(4)]);
+        let trouble = [0, 200, 400, 650][dice.index(4)];
         let restored = dice.per_mille(350).then(|| dice.index(devices));
         let weather = if dice.per_mille(150) { Weather::fair() } else { Weather::foul(dice) };
         world.weather = weather;
@@ -72,7 +77,7 @@ impl Story {
             self.join();
         } else if self.world.dice.per_mille(self.trouble) {
             self.make_trouble();
-        } else if self.restored.is_some() && self.world.dice.per_mille(80) {
+        } else if self.restored.is_some() && self.world.dice.per_mille(200) {
             self.go_back();
         } else {
             let number = self.some_device();
@@ -92,7 +97,7 @@ impl Story {
         self.writes += 1;
         let Some(space) = self.world.devices[number].space.clone() else { return };
         let before = space.offline().vector().unwrap();
-        let (mark, large) = (self.writes, self.world.dice.per_mille(5));
+        let (mark, large) = (self.writes, self.world.dice.per_mille(2));
         let done = self.world.write(number, |edit, dice| {
             if large { operate_at_large(edit, dice, mark) } else { operate(edit, dice, mark) }
         });

@@ -94,6 +94,9 @@ impl Counts {
     }
 }
 
+/// How often in a thousand restarts the disk fails soon again, mostly while the program starts.
+const FAILS_AGAIN: u64 = 200;
+
 /// How long a relay may take to prove itself, as in the engine.
 const ANSWER: u64 = 20_000;
 
@@ -243,6 +246,9 @@ impl World {
         if ending == Ending::PowerLost {
             device.disk.crash(fate);
         }
+        if self.dice.per_mille(FAILS_AGAIN) {
+            device.disk.fail_after(self.dice.below(10));
+        }
         self.schedule(starts_again, Event::Start(number));
     }
 
@@ -256,6 +262,9 @@ impl World {
         });
         if ending == Ending::PowerLost {
             self.relay.disk.crash(fate);
+        }
+        if self.dice.per_mille(FAILS_AGAIN) {
+            self.relay.disk.fail_after(self.dice.below(10));
         }
         self.schedule(starts_again, Event::RelayStart);
     }

@@ -22,6 +22,8 @@
 
 pub mod api;
 pub mod sample;
+#[cfg(feature = "test-support")]
+pub mod testing;
 
 mod book;
 mod capture;

@@ -44,6 +44,8 @@ mod space;
 mod status;
 mod sync;
 mod take_back;
+#[cfg(feature = "test-support")]
+pub mod testing;
 mod undo;
 mod view;
 

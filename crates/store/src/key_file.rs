@@ -99,7 +99,7 @@ impl StorageKey {
         Ok(Self::from_file_bytes(&bytes[..length]))
     }
 
-    fn from_file_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_file_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; FILE_LEN] = bytes.try_into().ok()?;
         let genuine = bytes[..8] == *LABEL && bytes[8] == VERSION && bytes[73..] == check(&bytes[..73]);
         let key = Zeroizing::new(<[u8; 64]>::try_from(&bytes[9..73]).ok()?);

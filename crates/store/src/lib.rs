@@ -40,6 +40,8 @@ mod snapshot;
 mod store;
 mod stored_log;
 mod tables;
+#[cfg(feature = "test-support")]
+pub mod testing;
 mod transaction;
 mod xts;
 

@@ -193,7 +193,7 @@ impl Places {
 
 /// What is known of a log as a whole.
 #[derive(Debug, PartialEq, Eq)]
-struct LogRow {
+pub(crate) struct LogRow {
     /// Its number in the keys of its entries.
     index: u32,
     /// The lowest place with more than one entry; 0 if there is none.
@@ -213,7 +213,7 @@ impl LogRow {
         }
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(12 + TIP * self.tips.len());
         bytes.extend_from_slice(&self.index.to_be_bytes());
         bytes.extend_from_slice(&self.forked_at.to_be_bytes());
@@ -224,7 +224,7 @@ impl LogRow {
         bytes
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, StoreError> {
         let wrong = || damaged("what is known of a log has a wrong length");
         let (index, rest) = bytes.split_first_chunk().ok_or_else(wrong)?;
         let (forked_at, rest) = rest.split_first_chunk().ok_or_else(wrong)?;

@@ -1,0 +1,67 @@
+//! The book's readers without a book, for fuzzing: they take what a person imports, edits and types.
+
+use ties_model::Person;
+
+use crate::capture::Sketch;
+use crate::front_matter;
+use crate::import::Import;
+use crate::list::Filter;
+use crate::person_form::PersonForm;
+use crate::{fold, points, vcard};
+
+/// Reads a file as an import does, and takes nothing in.
+pub fn read_import(file_name: &str, bytes: &[u8]) {
+    if let Ok(import) = Import::read(file_name, bytes, true) {
+        import.report();
+    }
+}
+
+/// Reads vCards, writes each and reads it again.
+///
+/// # Panics
+/// When what was written does not come back as the same person.
+pub fn read_vcards(bytes: &[u8]) {
+    let Ok(file) = vcard::File::new(bytes) else { return };
+    for card in file.cards().filter_map(Result::ok) {
+        let first = written(&card);
+        let again: Vec<_> = vcard::File::new(first.as_bytes()).iter().flat_map(|file| file.cards()).collect();
+        let [Ok(again)] = &again[..] else { panic!("{first}\nis read as {again:?}") };
+        assert_eq!(written(again), first, "an export that was imported is exported alike");
+        assert_eq!(again.person.name.full, card.person.name.full);
+    }
+}
+
+fn written(card: &vcard::ImportedCard) -> String {
+    let notes: Vec<&str> = card.notes.iter().map(String::as_str).collect();
+    vcard::to_vcard4(&card.person, &notes, "018f0000-0000-7000-8000-000000000000")
+}
+
+/// Reads the text of a person that somebody edited.
+///
+/// # Panics
+/// When what the text says is not what it says when it is given out again.
+pub fn read_edited(text: &str) {
+    let Ok((form, _)) = front_matter::read::<PersonForm>(text) else { return };
+    if let Ok(person) = form.applied_to(&Person::default()) {
+        let form = PersonForm::of(&person);
+        let text = front_matter::written(&["advice"], &form, "a note").expect("a form can be written");
+        let (again, note) = front_matter::read::<PersonForm>(&text).expect("what was given out can be read");
+        assert_eq!(note.trim(), "a note");
+        let again = again.applied_to(&person).expect("what was given out can be taken back");
+        assert_eq!(PersonForm::changed(&person, &again), Vec::<String>::new(), "{text}");
+    }
+}
+
+/// Reads words as `new`, `ls` and `find` do.
+pub fn read_words(words: &[String]) {
+    let now = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    let _ = Sketch::of(words, &now);
+    let _ = Filter::of(words);
+    for word in words {
+        let folded = fold::fold(word);
+        assert_eq!(fold::fold(&folded), folded, "folding once is enough");
+        let _ = (fold::words(word), fold::slug(word));
+        let _ = (points::mail(word), points::phone(word), points::url(word));
+        let _ = word.parse::<crate::id::Id>();
+    }
+}
