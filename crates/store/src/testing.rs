@@ -10,6 +10,5 @@ pub fn read_records(bytes: &[u8]) {
         assert_eq!(row.to_bytes(), bytes);
     }
     let _ = number(Some(bytes.to_vec()));
-    let _ = postcard::from_bytes::<Vec<serde_bytes::ByteBuf>>(bytes);
     let _ = StorageKey::from_file_bytes(bytes);
 }
