@@ -55,7 +55,7 @@ pub(super) fn relay(bytes: &[u8]) {
     let identity = Identity { secret: relay_key(), store: [4; 16], open: true };
     let (mut relay, mut storage, mut rng) = (Relay::new(identity, Limits::default()), MemoryStorage::default(), rng());
     let (now, id) = (Duration::from_secs(1_760_000_000), ConnectionId(1));
-    let opened = RelayInput::Opened { channel: channel(), since: now };
+    let opened = RelayInput::Opened { channel: channel(), since: now, from: None };
     let outputs = relay.handle(now, id, opened, &mut storage, &mut rng).expect("memory never fails");
     let [Output::Send(_, hello)] = &outputs[..] else { panic!("a relay greets") };
     let (_, proof) =
