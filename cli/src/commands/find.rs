@@ -54,10 +54,11 @@ impl Find {
 }
 
 fn show(desk: &mut Desk<'_>, hit: &Hit) -> Outcome {
-    let title = match (&hit.person, &hit.note) {
-        (Some(person), _) => card::headline(person),
-        (None, Some(note)) => format!("note {}", palette::faint(&inline(&note.short))),
-        (None, None) => return Ok(()),
+    let title = match (&hit.person, &hit.organization, &hit.note) {
+        (Some(person), ..) => card::headline(person),
+        (None, Some(organization), _) => super::org::headline(organization),
+        (None, None, Some(note)) => format!("note {}", palette::faint(&inline(&note.short))),
+        (None, None, None) => return Ok(()),
     };
     desk.shell.line(title)?;
     if hit.excerpt.is_empty() {

@@ -11,6 +11,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("show WHO", "one person with all notes"),
             ("ls [FILTER …]", "list people: +tag, org:…, or words"),
             ("find WORD …", "search people and notes"),
+            ("org [NAME …]", "organizations: who belongs there, what you write of them"),
         ],
     ),
     (
@@ -24,7 +25,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
     (
         "Data",
         &[
-            ("import FILE …", "take in vCard files, one card or thousands"),
+            ("import FILE …", "take in vCards, LinkedIn's archive, Google's CSV"),
             ("export --to FORMAT", "vcf or json, for other programs and for keeping"),
             ("rm WHO", "delete a person or a note"),
             ("undo [N|ID]", "take back the last operation, the last N, or one of ops"),

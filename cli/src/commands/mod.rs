@@ -14,6 +14,7 @@ mod man;
 mod new;
 mod note;
 mod ops;
+mod org;
 mod overview;
 mod relay;
 mod rm;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Find(find::Find),
     /// Write a note about a person
     Note(note::Note),
+    /// Show an organization and its people, or write about it
+    Org(org::Org),
     /// Edit a person or a note
     Edit(edit::Edit),
     /// Delete a person or a note
@@ -52,7 +55,7 @@ pub(crate) enum Command {
     Redo(undo::Redo),
     /// List what was done on this device
     Ops(ops::Ops),
-    /// Take in contacts from vCard files
+    /// Take in contacts from vCard files, LinkedIn, Google
     Import(import::Import),
     /// Write contacts for other programs
     Export(export::Export),
@@ -98,6 +101,7 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Ls(ls)) => ls.run(desk),
         Some(Command::Find(find)) => find.run(desk),
         Some(Command::Note(note)) => note.run(desk),
+        Some(Command::Org(org)) => org.run(desk),
         Some(Command::Edit(edit)) => edit.run(desk),
         Some(Command::Rm(rm)) => rm.run(desk),
         Some(Command::Undo(undo)) => undo.run(desk),

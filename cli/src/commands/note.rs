@@ -1,8 +1,8 @@
-//! `ties note`: writes a note about a person.
+//! `ties note`: writes a note about a person or an organization.
 
 use clap::Args;
 use serde_json::json;
-use ties_book::api::{NoteKind, Reply, Request};
+use ties_book::api::{NoteKind, NoteView, Reply, Request};
 
 use super::SCHEMA;
 use crate::desk::{Desk, unexpected};
@@ -58,18 +58,19 @@ impl Note {
             return Err(Failure::failed("the note is empty; nothing was written"));
         }
         let request = |who| Request::Note { who, text: text.clone(), kind };
-        let Reply::NoteAdded { note, person } = desk.answer_about(&who, request)? else {
-            return Err(unexpected());
+        let (note, person) = match desk.answer_about(&who, request)? {
+            Reply::NoteAdded { note, person } => (note, person),
+            Reply::OrganizationNoteAdded { note, organization } => {
+                return added(
+                    desk,
+                    &note,
+                    &super::org::headline(&organization),
+                    &json!({"organization": organization}),
+                );
+            }
+            _ => return Err(unexpected()),
         };
-        if desk.shell.json() {
-            return desk.shell.value(&json!({"schema": SCHEMA, "note": note, "person": person}));
-        }
-        desk.shell.line(format!(
-            "{} about {}  {}",
-            palette::good(&format!("+ {}", card::kind(note.kind))),
-            card::title(&person),
-            palette::faint(&format!("[{}]", inline(&note.short)))
-        ))
+        added(desk, &note, &card::title(&person), &json!({"person": person}))
     }
 
     fn kind(&self) -> NoteKind {
@@ -83,6 +84,22 @@ impl Note {
     }
 }
 
+/// Says what was written; `about` is what it is about, under its name.
+fn added(desk: &mut Desk<'_>, note: &NoteView, title: &str, about: &serde_json::Value) -> Outcome {
+    if desk.shell.json() {
+        let mut value = json!({"schema": SCHEMA, "note": note});
+        if let (Some(value), Some(about)) = (value.as_object_mut(), about.as_object()) {
+            value.extend(about.clone());
+        }
+        return desk.shell.value(&value);
+    }
+    desk.shell.line(format!(
+        "{} about {title}  {}",
+        palette::good(&format!("+ {}", card::kind(note.kind))),
+        palette::faint(&format!("[{}]", inline(&note.short)))
+    ))
+}
+
 /// Lets the user write in the editor, once it is clear about whom; gives the exact id and the text.
 fn compose(desk: &mut Desk<'_>, who: &str) -> Outcome<(String, String)> {
     if !editor::available() {
@@ -90,16 +107,23 @@ fn compose(desk: &mut Desk<'_>, who: &str) -> Outcome<(String, String)> {
             .hint("ties note WHO TEXT, or ties note WHO - to read standard input"));
     }
     let reply = desk.answer_about(who, |who| Request::Show { who })?;
-    let Reply::Person(person) = reply else {
-        return Err(Failure::usage(format!("\"{who}\" is a note, not a person")).hint(format!("ties edit {who}")));
+    let (id, about) = match reply {
+        Reply::Person(person) => {
+            let about = format!("{} (@{})", inline(&person.row.name), inline(&person.row.handle));
+            (person.row.id, about)
+        }
+        Reply::Organization(view) => {
+            let about = inline(&view.row.name).into_owned();
+            (view.row.id.unwrap_or_else(|| who.to_owned()), about)
+        }
+        _ => {
+            let failure = Failure::usage(format!("\"{who}\" is a note, nobody to write about"));
+            return Err(failure.hint(format!("ties edit {who}")));
+        }
     };
-    let banner = format!(
-        "A note about {} (@{}), in Markdown, below these lines. Leave it empty to write nothing.",
-        inline(&person.row.name),
-        inline(&person.row.handle)
-    );
+    let banner = format!("A note about {about}, in Markdown, below these lines. Leave it empty to write nothing.");
     let text = editor::edit("\n", &[banner])?;
-    Ok((person.row.id, text.trim_end().trim_start_matches('\n').to_owned()))
+    Ok((id, text.trim_end().trim_start_matches('\n').to_owned()))
 }
 
 /// The largest text that is read from standard input, in bytes.

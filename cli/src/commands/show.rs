@@ -35,6 +35,7 @@ impl Show {
                 None => desk.shell.value(&person),
             },
             Reply::Note(note) if desk.shell.json() => desk.shell.value(&json!({"schema": SCHEMA, "note": note})),
+            Reply::Organization(view) => super::org::show(desk, &view, self.all),
             Reply::Person(person) => {
                 let lines = card::person(&person, self.all, desk.shell.width());
                 desk.shell.lines(lines)

@@ -1,6 +1,6 @@
 //! A person or a note as a reader wants to see it.
 
-use ties_book::api::{Labelled, NoteKind, NoteView, PersonRow, PersonView};
+use ties_book::api::{Labelled, NoteKind, NoteView, OrganizationView, PersonRow, PersonView};
 
 use super::width::{pad, wrap};
 use super::{inline, palette, paragraph};
@@ -62,6 +62,27 @@ pub(crate) fn person(person: &PersonView, all: bool, width: Option<usize>) -> Ve
     for written in &person.notes {
         lines.push(String::new());
         lines.extend(note(written, "  ", width));
+    }
+    lines
+}
+
+/// The lines of what is known of an organization beside its people and notes.
+pub(crate) fn organization(view: &OrganizationView, all: bool) -> Vec<String> {
+    let mut fields = Fields::default();
+    fields.texts("also called", &view.aliases);
+    fields.texts("domain", &view.domains);
+    fields.values("mail", &view.emails);
+    fields.values("phone", &view.phones);
+    fields.values("address", &view.addresses);
+    fields.values("profile", &view.profiles);
+    fields.values("link", &view.links);
+    if all {
+        fields.texts("kept", &view.extra);
+    }
+    let mut lines = fields.lines;
+    if !all && !view.extra.is_empty() {
+        let kept = super::amount::counted(view.extra.len() as u64, "more field", "more fields");
+        lines.push(palette::faint(&format!("  {kept} kept for other programs (ties show, --all)")));
     }
     lines
 }

@@ -86,12 +86,38 @@ pub enum Request {
         /// `WHO`, or the short id of a note.
         what: String,
     },
-    /// Imports a file. Answered by [`Reply::Imported`].
+    /// Lists the organizations that people belong to or that have a record, by name. Answered by
+    /// [`Reply::Organizations`].
+    Organizations {
+        /// Text that must occur in the name; all of them must.
+        filter: Vec<String>,
+    },
+    /// Shows an organization and the people there, or writes to its record, which is made by the first write. Two names
+    /// are one organization if they differ in case, accents, punctuation or legal form (`Acme`, `ACME Inc.`) alone.
+    /// Answered by [`Reply::Organization`].
+    Organization {
+        /// Its name, or the short id of its record.
+        name: String,
+        /// What to write: `kind:school`, `domain:acme.example`, `industry:…`, `location:…`, `alias:…`, `link:…`, a URL,
+        /// `name:…` (how it is shown) or `+tag`; `key:-` empties what the key names. None: nothing is written.
+        words: Vec<String>,
+    },
+    /// Imports a file: vCards, LinkedIn's archive or `Connections.csv`, Google Contacts' CSV, told apart by what it holds.
+    /// Answered by [`Reply::Imported`].
     Import {
-        /// The file's name, for the kind and for messages; never opened.
+        /// The file's name, for messages; never opened.
         file_name: String,
         /// The file's bytes.
         bytes: Vec<u8>,
+        /// Says what would happen and writes nothing.
+        dry_run: bool,
+    },
+    /// Imports an export of LinkedIn's that was unpacked. Answered by [`Reply::Imported`].
+    ImportFolder {
+        /// The folder's name, for messages.
+        folder_name: String,
+        /// The files in it.
+        files: Vec<FolderFile>,
         /// Says what would happen and writes nothing.
         dry_run: bool,
     },
@@ -167,6 +193,22 @@ pub enum Undo {
     Undo,
 }
 
+/// A file in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderFile {
+    /// Its name without the folder's.
+    pub name: String,
+    /// Its bytes; empty for files that an import does not look into ([`FolderFile::is_read`]).
+    pub bytes: Vec<u8>,
+}
+
+impl FolderFile {
+    /// Whether an import looks into a file of that name.
+    pub fn is_read(name: &str) -> bool {
+        crate::import::reads(name)
+    }
+}
+
 /// How to make a new book.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Init {
@@ -212,6 +254,20 @@ pub enum Reply {
         note: NoteView,
         /// Whom it is about.
         person: PersonRow,
+    },
+    /// Organizations, by name.
+    Organizations {
+        /// One for each, with how many people.
+        organizations: Vec<OrganizationRow>,
+    },
+    /// One organization, whole.
+    Organization(Box<OrganizationView>),
+    /// A note about an organization was added.
+    OrganizationNoteAdded {
+        /// The note.
+        note: NoteView,
+        /// What it is about.
+        organization: OrganizationRow,
     },
     /// A text to edit.
     EditText(EditText),
@@ -364,6 +420,56 @@ pub struct PersonView {
     pub updated: Option<String>,
 }
 
+/// An organization in a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OrganizationRow {
+    /// The full id of its record, a UUID; `None` where nothing is known but who belongs there.
+    pub id: Option<String>,
+    /// The short id, as in [`PersonRow::short`].
+    pub short: Option<String>,
+    /// The name.
+    pub name: String,
+    /// How many people belong there.
+    pub people: usize,
+    /// `company`, `school` and the like, or empty.
+    pub kind: String,
+    /// What it works at, or empty.
+    pub industry: String,
+    /// Where it is, or empty.
+    pub location: String,
+    /// The tags, sorted.
+    pub tags: Vec<String>,
+}
+
+/// An organization, whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct OrganizationView {
+    /// What a list shows.
+    pub row: OrganizationRow,
+    /// Other names: those in the record, and other spellings that people's records have.
+    pub aliases: Vec<String>,
+    /// Internet domains.
+    pub domains: Vec<String>,
+    /// Mail addresses.
+    pub emails: Vec<Labelled>,
+    /// Phone numbers.
+    pub phones: Vec<Labelled>,
+    /// Postal addresses, one text each.
+    pub addresses: Vec<Labelled>,
+    /// Profiles and chat accounts.
+    pub profiles: Vec<Labelled>,
+    /// Links.
+    pub links: Vec<Labelled>,
+    /// Fields kept for other programs, as they are written in vCard.
+    pub extra: Vec<String>,
+    /// Who belongs there, by name.
+    pub people: Vec<PersonRow>,
+    /// Notes, oldest first.
+    pub notes: Vec<NoteView>,
+    /// What was just written, such as `kind`; empty if nothing was.
+    pub changed: Vec<String>,
+}
+
 /// A value and what it is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Labelled {
@@ -386,6 +492,8 @@ pub struct NoteView {
     pub body: String,
     /// The full ids of the people it is about.
     pub people: Vec<String>,
+    /// The full ids of the organizations it is about.
+    pub organizations: Vec<String>,
     /// When it was written, RFC 3339 in UTC, if known.
     pub created: Option<String>,
 }
@@ -422,8 +530,10 @@ pub struct PersonAdded {
 /// Somebody that a query found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Hit {
-    /// The person; `None` for a note about nobody.
+    /// The person; `None` for an organization and for a note about nobody.
     pub person: Option<PersonRow>,
+    /// The organization, if it is one or a note about one.
+    pub organization: Option<OrganizationRow>,
     /// The newest note that matched, if a note did.
     pub note: Option<NoteView>,
     /// A line of that note around the words.
@@ -514,18 +624,51 @@ pub struct ImportReport {
     pub file_name: String,
     /// Whether nothing was written because only a preview was asked for.
     pub dry_run: bool,
+    /// What the file is: `vCard`, `LinkedIn`, `Google Contacts CSV`.
+    pub kind: String,
     /// How many people were added.
     pub people_created: usize,
+    /// How many organizations were added.
+    pub organizations_created: usize,
     /// How many notes were added.
     pub notes_created: usize,
     /// How many people had been imported before and were left as they are.
     pub people_known: usize,
-    /// People deleted here since they were first imported: left out.
+    /// How many organizations had been imported before and were left as they are.
+    pub organizations_known: usize,
+    /// How many records follow what the source says now.
+    pub records_changed: usize,
+    /// How many records the source says something new of that was changed here too: they stay as they are.
+    pub records_kept: usize,
+    /// The names of the first few that were added.
+    pub examples: Vec<String>,
+    /// What the source says now that it did not say before, the first thousand.
+    pub changes: Vec<ImportChange>,
+    /// How many rows tell of nobody: LinkedIn leaves the day of people who hide.
+    pub hidden: usize,
+    /// Files of the archive of which nothing is made yet.
+    pub left: Vec<String>,
+    /// People and organizations deleted here since they were first imported: left out.
     pub removed_before: Vec<String>,
     /// Cards that could not be read.
     pub rejects: Vec<Reject>,
     /// Cards taken in with a remark, such as a property that was cut or could not be understood.
     pub warnings: Vec<Reject>,
+}
+
+/// Something that a source says now and did not say before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImportChange {
+    /// Of whom.
+    pub name: String,
+    /// Of what: `organization`, `title`, `mail` and so on.
+    pub field: String,
+    /// What the source said before, or empty.
+    pub before: String,
+    /// What it says now, or empty.
+    pub now: String,
+    /// What stays, where it was changed here meanwhile.
+    pub kept: Option<String>,
 }
 
 /// A card that could not be read.

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ties_engine::{CreateOptions, Ongoing, Space, View, WriteError};
 
-use crate::api::{BookError, Created, Environment, ErrorKind, Face, Init, Reply, Request, Secret};
+use crate::api::{
+    BookError, Created, Environment, ErrorKind, Face, FolderFile, Hit, Init, OrganizationView, Reply, Request, Secret,
+};
 use crate::desk::Desk;
 use crate::engine::{BookRows, Transaction, fault, refused};
-use crate::import::Import;
+use crate::import::{Import, Member, Opened};
 use crate::list::Filter;
 use crate::resolve::{self, Record};
-use crate::{devices, edit_text, environment, export, notes, opening, people, search};
+use crate::{devices, edit_text, environment, export, notes, opening, organizations, people, search};
 
 /// A person's network on this device.
 ///
@@ -103,8 +105,16 @@ impl Book {
                 export::page(&view, &Filter::of(&filter)?, offset, limit, cards).map(Reply::People)
             }
             Request::Find { words, limit } => {
-                let (hits, more) = search::find(&self.view()?, &words, limit)?;
+                let view = self.view()?;
+                let (hits, more) = search::find(&view, &words, limit)?;
+                let (hits, more) = with_organizations(&view, &words, limit, hits, more)?;
                 Ok(Reply::Found { hits, more })
+            }
+            Request::Note { who, text, kind } if self.is_organization(&who)? => {
+                let (note, about) = self.write("note", |desk| organizations::note(desk, &who, &text, kind))?;
+                let view = self.view()?;
+                let (note, organization) = (notes::show(&view, note)?, organizations::row(&view, about)?);
+                Ok(Reply::OrganizationNoteAdded { note, organization })
             }
             Request::Note { who, text, kind } => {
                 let (note, person) = self.write("note", |desk| notes::add(desk, &who, &text, kind))?;
@@ -124,10 +134,22 @@ impl Book {
                 let removed = self.write("rm", |desk| match resolve::record(desk, &what)? {
                     Record::Person(id) => people::remove(desk, id),
                     Record::Note(id) => notes::remove(desk, id),
+                    Record::Organization(id) => organizations::remove(desk, id),
                 })?;
                 Ok(Reply::Removed(removed))
             }
-            Request::Import { file_name, bytes, dry_run } => self.import(&file_name, &bytes, dry_run, face),
+            Request::Organizations { filter } => {
+                Ok(Reply::Organizations { organizations: organizations::list(&self.view()?, &filter)? })
+            }
+            Request::Organization { name, words } => self.organization(&name, &words),
+            Request::Import { file_name, bytes, dry_run } => {
+                self.import(&Opened::file(&file_name, &bytes)?, &file_name, dry_run, face)
+            }
+            Request::ImportFolder { folder_name, files, dry_run } => {
+                let member = |file: FolderFile| Member { name: file.name, bytes: Some(file.bytes) };
+                let members = files.into_iter().map(member).collect();
+                self.import(&Opened::archive(&folder_name, members)?, &folder_name, dry_run, face)
+            }
             Request::Export { options, filter } => {
                 let view = self.view()?;
                 export::people(&view, options, &Filter::of(&filter)?).map(Reply::Exported)
@@ -183,7 +205,15 @@ impl Book {
 
     fn show(&self, who: &str) -> Result<Reply, BookError> {
         let view = self.view()?;
-        match resolve::record(&view, who)? {
+        let record = match resolve::record(&view, who) {
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                let organization = organizations::find(&view, who)?.ok_or(error)?;
+                return Ok(Reply::Organization(Box::new(organization)));
+            }
+            other => other?,
+        };
+        match record {
+            Record::Organization(id) => Ok(Reply::Organization(Box::new(organizations::show(&view, &id.to_string())?))),
             Record::Person(id) => {
                 let mut shown = people::show(&view, id)?;
                 shown.row.card = Some(export::card(&view, id)?);
@@ -193,13 +223,32 @@ impl Book {
         }
     }
 
-    fn import(&self, name: &str, bytes: &[u8], dry_run: bool, face: &mut dyn Face) -> Result<Reply, BookError> {
-        let mut import = Import::read(name, bytes, dry_run)?;
+    /// Whether a name means an organization and nobody else.
+    fn is_organization(&self, who: &str) -> Result<bool, BookError> {
+        let view = self.view()?;
+        match resolve::record(&view, who) {
+            Ok(record) => Ok(matches!(record, Record::Organization(_))),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(organizations::find(&view, who)?.is_some()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn organization(&self, name: &str, words: &[String]) -> Result<Reply, BookError> {
+        if words.is_empty() {
+            return Ok(Reply::Organization(Box::new(organizations::show(&self.view()?, name)?)));
+        }
+        let (id, changed) = self.write("org", |desk| organizations::write(desk, name, words))?;
+        let view = organizations::show(&self.view()?, &id.to_string())?;
+        Ok(Reply::Organization(Box::new(OrganizationView { changed, ..view })))
+    }
+
+    fn import(&self, opened: &Opened, name: &str, dry: bool, face: &mut dyn Face) -> Result<Reply, BookError> {
+        let mut import = Import::of(opened, name, dry);
         let mut operation = self.space.operation(format!("import {name}"));
         loop {
             let (done, total) = import.progress();
             face.event(crate::api::Event::Progress { what: "import".to_owned(), done, total: Some(total) });
-            let some = if dry_run {
+            let some = if dry {
                 self.try_out(&mut import)?
             } else {
                 self.write_some(&mut operation, |desk| import.take_some(desk))?
@@ -211,7 +260,7 @@ impl Book {
     }
 
     /// Does everything but keep it.
-    fn try_out(&self, import: &mut Import) -> Result<bool, BookError> {
+    fn try_out(&self, import: &mut Import<'_>) -> Result<bool, BookError> {
         let mut some = Ok(false);
         let undone = self.write("import", |desk| {
             some = import.take_some(desk);
@@ -222,6 +271,31 @@ impl Book {
         }
         some
     }
+}
+
+/// Puts the organizations in which all of the words occur before the rest, and names those that notes are about.
+fn with_organizations(
+    view: &View,
+    words: &[String],
+    limit: Option<usize>,
+    mut hits: Vec<Hit>,
+    mut more: bool,
+) -> Result<(Vec<Hit>, bool), BookError> {
+    for hit in &mut hits {
+        let about = hit.note.as_ref().and_then(|note| note.organizations.first()).filter(|_| hit.person.is_none());
+        if let Some(Ok(id)) = about.map(|id| id.parse()) {
+            hit.organization = Some(organizations::row(view, id)?);
+        }
+    }
+    let mut found = Vec::new();
+    for id in organizations::matching(view, words)? {
+        found.push(Hit { organization: Some(organizations::row(view, id)?), ..Hit::default() });
+    }
+    found.append(&mut hits);
+    let limit = limit.unwrap_or(usize::MAX);
+    more |= found.len() > limit;
+    found.truncate(limit);
+    Ok((found, more))
 }
 
 impl std::fmt::Debug for Book {

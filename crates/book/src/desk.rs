@@ -65,6 +65,7 @@ pub(crate) mod testing {
     use std::collections::{BTreeMap, BTreeSet};
 
     use automerge::Automerge;
+    use automerge::transaction::CommitOptions;
 
     use super::*;
     use crate::projection;
@@ -84,6 +85,14 @@ pub(crate) mod testing {
         pub(crate) fn new() -> Self {
             let here = Here { now_ms: 1_795_341_600_000, device: "desk".into() };
             Self { here, ..Self::default() }
+        }
+
+        fn write(&mut self, id: Id, time: i64, write: &mut Write<'_>) {
+            let document = self.documents.entry(id).or_default();
+            let mut transaction = document.transaction();
+            write(&mut transaction).unwrap();
+            transaction.commit_with(CommitOptions::default().with_time(time));
+            self.project(id);
         }
 
         fn project(&mut self, id: Id) {
@@ -112,17 +121,13 @@ pub(crate) mod testing {
         fn seed(&mut self, id: Id, write: &mut Write<'_>) -> Result<bool, BookError> {
             let new = !self.documents.contains_key(&id);
             if new {
-                self.change(id, write)?;
+                self.write(id, 0, write);
             }
             Ok(new)
         }
 
         fn change(&mut self, id: Id, write: &mut Write<'_>) -> Result<(), BookError> {
-            let document = self.documents.entry(id).or_default();
-            let mut transaction = document.transaction();
-            write(&mut transaction).unwrap();
-            transaction.commit();
-            self.project(id);
+            self.write(id, self.here.now_ms / 1000, write);
             Ok(())
         }
 

@@ -40,6 +40,8 @@ pub(crate) fn text(rows: &dyn Rows, record: Record) -> Result<EditText, BookErro
             let text = front_matter::written(&advice, &PersonForm::of(&person), "")?;
             Ok(EditText { id: id.to_string(), label, text })
         }
+        Record::Organization(_) => Err(BookError::new(ErrorKind::Usage, "an organization is edited by its fields")
+            .hint("ties org NAME kind:company location:Wien; ties help org names the fields")),
         Record::Note(id) => {
             let label = notes::label(rows, id)?;
             let note = Note::read(&document(rows, id)?);

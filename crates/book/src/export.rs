@@ -1,14 +1,15 @@
 //! People as other programs read them.
 
 use serde_json::Value;
-use ties_model::{Note, Person};
+use ties_model::{Note, OrganizationRecord, Person};
 
 use crate::api::{BookError, ExportFormat, ExportOptions, Exported, ExportedFile, PeoplePage, PhotoChoice};
 use crate::handle::Shown;
 use crate::id::Id;
+use crate::import::as_card;
 use crate::list::{self, Filter, person_row_among};
 use crate::people::{loaded, updated};
-use crate::rows::Rows;
+use crate::rows::{self, Rows};
 use crate::vcard::{CardNote, Dialect};
 use crate::{jscontact, vcard};
 
@@ -27,6 +28,29 @@ pub(crate) fn people(rows: &dyn Rows, options: ExportOptions, filter: &Filter) -
         };
         if options.split {
             let name = shown.of(*id, &entry.handle)?;
+            exported.files.push(ExportedFile { name: file_name(&name, options.format), bytes: card.into_bytes() });
+        } else if options.format == ExportFormat::Json {
+            text.push_str(if text.is_empty() { "[\n" } else { ",\n" });
+            text.push_str(&card);
+        } else {
+            text.push_str(&card);
+        }
+    }
+    // A filter chooses people.
+    let organizations = if *filter == Filter::default() { rows::ids(rows, b"c")? } else { Vec::new() };
+    for id in organizations {
+        let Some(mut record) = Record::of_organization(rows, id)? else { continue };
+        exported.photos_left_out += record.choose_photos(options.photo);
+        let card = match dialect(options.format) {
+            Some(dialect) => record.vcard(dialect),
+            None => {
+                let mut card = record.card();
+                card["kind"] = "org".into();
+                card.to_string()
+            }
+        };
+        if options.split {
+            let name = format!("organization-{}", id.short(rows)?);
             exported.files.push(ExportedFile { name: file_name(&name, options.format), bytes: card.into_bytes() });
         } else if options.format == ExportFormat::Json {
             text.push_str(if text.is_empty() { "[\n" } else { ",\n" });
@@ -102,6 +126,14 @@ impl Record {
         let (document, _) = loaded(rows, id)?;
         let notes = list::notes_about(rows, id)?.into_iter().map(|(note, text)| (note.to_string(), text)).collect();
         Ok(Self { id: id.to_string(), person: Person::read(&document), notes, updated: updated(&document) })
+    }
+
+    /// An organization as the card that it goes out as.
+    fn of_organization(rows: &dyn Rows, id: Id) -> Result<Option<Self>, BookError> {
+        let Some(document) = rows.document(id)? else { return Ok(None) };
+        let notes = list::notes_about(rows, id)?.into_iter().map(|(note, text)| (note.to_string(), text)).collect();
+        let person = as_card(&OrganizationRecord::read(&document));
+        Ok(Some(Self { id: id.to_string(), person, notes, updated: updated(&document) }))
     }
 
     fn card(&self) -> Value {

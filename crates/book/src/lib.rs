@@ -1,4 +1,4 @@
-//! A person's professional network on the engine: people and notes, import and export, search, devices.
+//! A person's professional network on the engine: people, organizations and notes, import and export, search, devices.
 //!
 //! A face (command line, terminal UI, web page) opens a [`Book`], asks it [`api::Request`]s, and shows the
 //! [`api::Reply`] and the [`api::Event`]s on the way. All of that is plain data: no type of the storage, the documents
@@ -46,6 +46,7 @@ mod network;
 mod notes;
 mod opening;
 mod operations;
+mod organizations;
 mod people;
 mod person_form;
 mod person_view;
@@ -53,6 +54,7 @@ mod points;
 mod projection;
 mod resolve;
 mod rows;
+mod said;
 mod search;
 mod time;
 mod vcard;

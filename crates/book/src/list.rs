@@ -9,7 +9,7 @@ use crate::capture::key_and_value;
 use crate::fold::{fold, words};
 use crate::handle::Shown;
 use crate::id::Id;
-use crate::projection::{note_kind, note_people, note_time};
+use crate::projection::{note_kind, note_organizations, note_people, note_time};
 use crate::rows::{self, Index, PersonEntry, Rows};
 
 /// Which people a list shows.
@@ -170,15 +170,16 @@ pub(crate) fn note_view(rows: &dyn Rows, id: Id, note: Note) -> Result<NoteView,
         short: id.short(rows)?,
         kind: note_kind(&note.kind),
         people: note_people(&note).map(|person| person.to_string()).collect(),
+        organizations: note_organizations(&note).map(|organization| organization.to_string()).collect(),
         created: note_time(&note).and_then(crate::time::rfc3339),
         body: note.body,
     })
 }
 
-/// The notes about a person, oldest first.
-pub(crate) fn notes_about(rows: &dyn Rows, person: Id) -> Result<Vec<(Id, Note)>, BookError> {
+/// The notes about a person or an organization, oldest first.
+pub(crate) fn notes_about(rows: &dyn Rows, about: Id) -> Result<Vec<(Id, Note)>, BookError> {
     let mut notes = Vec::new();
-    for id in rows::ids(rows, &rows::notes_about(person))? {
+    for id in rows::ids(rows, &rows::notes_about(about))? {
         if let Some(note) = rows::note(rows, id)? {
             notes.push((id, note));
         }

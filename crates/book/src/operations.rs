@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use automerge::Automerge;
 use ties_engine::{DocumentId, Effect, Operation, OperationId, TakenBack, UndoError, View};
-use ties_model::{DocumentKind, Note, Person};
+use ties_model::{DocumentKind, Note, OrganizationRecord, Person};
 
 use crate::api::{BookError, ErrorKind, Event, Face, OperationRow, Reply, Undo, UndoReport, UndoneRecord};
 use crate::book::Book;
@@ -187,6 +187,7 @@ fn label(view: &View, id: DocumentId) -> Result<String, BookError> {
     Ok(match DocumentKind::of(&document) {
         Some(DocumentKind::Person) => person(&document),
         Some(DocumentKind::Note) => note(view, &document)?,
+        Some(DocumentKind::Organization) => OrganizationRecord::read(&document).name,
         None => "a record of a later version".to_owned(),
     })
 }
@@ -223,6 +224,7 @@ fn field(key: &str) -> &str {
         "services" => "profiles",
         "anniversaries" => "dates",
         "body" => "text",
+        "imported" => "what the source said",
         "refs" => "people",
         "deleted" => "deletion",
         "extra" => "other fields",

@@ -42,7 +42,7 @@ pub(crate) fn show(rows: &dyn Rows, id: Id) -> Result<PersonView, BookError> {
     })
 }
 
-fn labelled<'a, T: 'a>(
+pub(crate) fn labelled<'a, T: 'a>(
     items: impl Iterator<Item = &'a T>,
     marks: fn(&T) -> &Marks,
     value: fn(&T) -> String,
@@ -97,7 +97,7 @@ fn organization(organization: &Organization) -> String {
     parts.filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
 }
 
-fn address(address: &Address) -> String {
+pub(crate) fn address(address: &Address) -> String {
     if !address.full.is_empty() {
         return address.full.lines().collect::<Vec<_>>().join(", ");
     }

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use automerge::ReadDoc;
-use ties_model::{DocumentKind, Marks, Note, NoteKind as ModelKind, PartialDate, Person, Seed, phone_key};
+use ties_model::{
+    DocumentKind, Marks, Note, NoteKind as ModelKind, OrganizationRecord, PartialDate, Person, Seed, phone_key,
+};
 
 use crate::api::NoteKind;
 use crate::fold::{fold, words};
 use crate::id::Id;
 use crate::points;
-use crate::rows::{Index, PersonEntry, encoded, note_about_key, note_key, person_key};
+use crate::rows::{
+    Index, OrganizationEntry, PersonEntry, encoded, note_about_key, note_key, organization_key, person_key,
+};
 use crate::time::milliseconds;
 
 /// A row: key and value.
@@ -24,6 +28,7 @@ pub(crate) fn rows(id: Id, document: &impl ReadDoc) -> Vec<Row> {
     match DocumentKind::of(document) {
         Some(DocumentKind::Person) => person_rows(id, &person_entry(&Person::read(document))),
         Some(DocumentKind::Note) => note_rows(id, &Note::read(document)),
+        Some(DocumentKind::Organization) => organization_rows(id, &OrganizationRecord::read(document)),
         None => Vec::new(),
     }
 }
@@ -57,11 +62,41 @@ pub(crate) fn person_rows(id: Id, entry: &PersonEntry) -> Vec<Row> {
     rows
 }
 
+/// The rows of an organization.
+fn organization_rows(id: Id, record: &OrganizationRecord) -> Vec<Row> {
+    let names: BTreeSet<String> =
+        record.aliases.iter().chain([&record.name]).map(|name| words(name).join(" ")).collect();
+    let key = |name: &String| (Index::Organization.key(name, id), b"c".to_vec());
+    let mut rows: Vec<Row> = names.iter().map(key).collect();
+    rows.push((Index::Short.key(&id.tail(), id), b"c".to_vec()));
+    rows.push((organization_key(id), encoded(&organization_entry(record))));
+    rows
+}
+
+fn organization_entry(record: &OrganizationRecord) -> OrganizationEntry {
+    let mut more: Vec<String> = record.domains.iter().cloned().collect();
+    more.extend(record.links.values().map(|one| one.uri.clone()));
+    more.extend(record.emails.values().map(|one| one.address.clone()));
+    more.extend(record.phones.values().map(|one| one.number.clone()));
+    more.extend(record.addresses.values().flat_map(|one| [one.full.clone(), one.locality.clone()]));
+    more.retain(|text| !text.is_empty());
+    OrganizationEntry {
+        name: if record.name.is_empty() { "(no name)".to_owned() } else { record.name.clone() },
+        aliases: record.aliases.iter().cloned().collect(),
+        kind: record.kind.as_str().to_owned(),
+        industry: record.industry.clone(),
+        location: record.location.clone(),
+        tags: record.keywords.iter().cloned().collect(),
+        more,
+        source_key: record.source.hash.clone(),
+    }
+}
+
 /// The rows of a note.
 pub(crate) fn note_rows(id: Id, note: &Note) -> Vec<Row> {
-    let people: BTreeSet<Id> = note_people(note).collect();
+    let about: BTreeSet<Id> = note_people(note).chain(note_organizations(note)).collect();
     let at = note_time(note);
-    let mut rows: Vec<Row> = people.into_iter().map(|person| (note_about_key(person, at, id), Vec::new())).collect();
+    let mut rows: Vec<Row> = about.into_iter().map(|record| (note_about_key(record, at, id), Vec::new())).collect();
     rows.push((Index::Short.key(&id.tail(), id), b"n".to_vec()));
     rows.push((note_key(id), encoded(note)));
     rows
@@ -138,6 +173,11 @@ fn more(person: &Person) -> Vec<String> {
 /// The people that a note is about.
 pub(crate) fn note_people(note: &Note) -> impl Iterator<Item = Id> {
     note.refs.iter().filter(|one| one.kind == "person").filter_map(|one| one.id.parse().ok())
+}
+
+/// The organizations that a note is about.
+pub(crate) fn note_organizations(note: &Note) -> impl Iterator<Item = Id> {
+    note.refs.iter().filter(|one| one.kind == "org").filter_map(|one| one.id.parse().ok())
 }
 
 /// When a note was written, in milliseconds since 1970, where known.

@@ -1,7 +1,7 @@
 //! Who is meant: from what a user types to one record, or to all that could be meant.
 //!
 //! Tried in this order, and the first that fits anybody decides: handle (`ada`, `@ada`), full id, mail address, phone
-//! number, profile address, name by whole words, short id, name by beginnings of words.
+//! number, profile address, name by whole words, short id, organization, name by beginnings of words.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use crate::api::{BookError, Candidate, ErrorKind};
 use crate::fold::{fold, words};
 use crate::handle;
 use crate::id::{Id, SHORTEST};
+use crate::organizations;
 use crate::points;
 use crate::rows::{self, Index, Rows};
 
@@ -19,6 +20,8 @@ pub(crate) enum Record {
     Person(Id),
     /// A note.
     Note(Id),
+    /// An organization that has a record.
+    Organization(Id),
 }
 
 /// The one person that is meant.
@@ -27,10 +30,13 @@ pub(crate) fn person(rows: &dyn Rows, who: &str) -> Result<Id, BookError> {
     match found {
         Record::Person(id) => Ok(id),
         Record::Note(_) => Err(BookError::new(ErrorKind::NotFound, format!("{who} is a note, not a person"))),
+        Record::Organization(_) => {
+            Err(BookError::new(ErrorKind::NotFound, format!("{who} is an organization, not a person")))
+        }
     }
 }
 
-/// The one person or note that is meant.
+/// The one record that is meant.
 pub(crate) fn record(rows: &dyn Rows, what: &str) -> Result<Record, BookError> {
     let found = matches(rows, what.trim())?;
     match found.len() {
@@ -66,6 +72,10 @@ fn matches(rows: &dyn Rows, what: &str) -> Result<Vec<Record>, BookError> {
     if !found.is_empty() {
         return Ok(found);
     }
+    let found = organizations::of_name(rows, what)?.records;
+    if !found.is_empty() {
+        return Ok(found.into_iter().map(Record::Organization).collect());
+    }
     Ok(people(by_name(rows, what, Index::beginning)?))
 }
 
@@ -74,6 +84,8 @@ fn whole_id(rows: &dyn Rows, id: Id) -> Result<Vec<Record>, BookError> {
         vec![Record::Person(id)]
     } else if rows::note(rows, id)?.is_some() {
         vec![Record::Note(id)]
+    } else if rows::organization(rows, id)?.is_some() {
+        vec![Record::Organization(id)]
     } else {
         Vec::new()
     })
@@ -132,7 +144,11 @@ fn by_short_id(rows: &dyn Rows, text: &str) -> Result<Vec<Record>, BookError> {
     for row in rows.scan(&Index::Short.beginning(&text))? {
         let (key, kind) = row?;
         let id = rows::id_of(&key)?;
-        found.push(if kind == b"n" { Record::Note(id) } else { Record::Person(id) });
+        found.push(match kind.as_slice() {
+            b"n" => Record::Note(id),
+            b"c" => Record::Organization(id),
+            _ => Record::Person(id),
+        });
     }
     Ok(found)
 }
@@ -143,7 +159,7 @@ fn candidates(rows: &dyn Rows, found: &[Record]) -> Result<Vec<Candidate>, BookE
 
 /// A record as somebody who could have been meant.
 pub(crate) fn candidate(rows: &dyn Rows, record: Record) -> Result<Candidate, BookError> {
-    let (Record::Person(id) | Record::Note(id)) = record;
+    let (Record::Person(id) | Record::Note(id) | Record::Organization(id)) = record;
     let mut candidate = Candidate { id: id.to_string(), short: id.short(rows)?, ..Candidate::default() };
     match record {
         Record::Person(_) => {
@@ -151,6 +167,11 @@ pub(crate) fn candidate(rows: &dyn Rows, record: Record) -> Result<Candidate, Bo
             candidate.handle = handle::shown(rows, id, &entry.handle)?;
             candidate.detail = entry.organizations.first().or(entry.mails.first()).cloned().unwrap_or_default();
             candidate.name = entry.name;
+        }
+        Record::Organization(_) => {
+            let entry = rows::organization(rows, id)?.unwrap_or_default();
+            candidate.name = entry.name;
+            candidate.detail = "organization".to_owned();
         }
         Record::Note(_) => {
             let entry = rows::note(rows, id)?.unwrap_or_default();

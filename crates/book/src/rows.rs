@@ -5,8 +5,9 @@
 //! | key                            | value           | for                                     |
 //! |--------------------------------|-----------------|-----------------------------------------|
 //! | `p` id                         | [`PersonEntry`] | lists, search                           |
+//! | `c` id                         | [`OrganizationEntry`] | organizations that have a record  |
 //! | `n` id                         | [`Note`]        | notes, search, export                           |
-//! | `a` person time id             |                 | the notes about a person, oldest first  |
+//! | `a` record time id             |                 | the notes about a record, oldest first  |
 //! | index letter, text, zero, id   |                 | looking up; see [`Index`]               |
 
 use automerge::Automerge;
@@ -55,6 +56,21 @@ pub(crate) struct PersonEntry {
     pub(crate) more: Vec<String>,
 }
 
+/// What lists and searches need of an organization.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OrganizationEntry {
+    pub(crate) name: String,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) kind: String,
+    pub(crate) industry: String,
+    pub(crate) location: String,
+    pub(crate) tags: Vec<String>,
+    /// Other texts worth searching: domains, addresses, numbers.
+    pub(crate) more: Vec<String>,
+    /// What tells it from others in the source that it was imported from, or empty.
+    pub(crate) source_key: String,
+}
+
 /// What can be looked up, with the letter its rows begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -71,11 +87,11 @@ pub(crate) enum Index {
     Word = b'w',
     /// A folded tag.
     Tag = b'g',
-    /// The folded words of an organization's name.
+    /// The folded words of the name of an organization: of a person's, or with the value `c` of a record's own.
     Organization = b'o',
     /// The folded name by which lists are sorted.
     Order = b's',
-    /// The short id; the value is `p` or `n`.
+    /// The short id; the value is `p`, `n` or `c`.
     Short = b'i',
 }
 
@@ -108,17 +124,22 @@ pub(crate) fn person_key(id: Id) -> Vec<u8> {
     [&b"p"[..], &id.0].concat()
 }
 
+/// The key of an organization's entry.
+pub(crate) fn organization_key(id: Id) -> Vec<u8> {
+    [&b"c"[..], &id.0].concat()
+}
+
 /// The key of a note.
 pub(crate) fn note_key(id: Id) -> Vec<u8> {
     [&b"n"[..], &id.0].concat()
 }
 
-/// The beginning of the rows of the notes about a person.
+/// The beginning of the rows of the notes about a person or an organization.
 pub(crate) fn notes_about(person: Id) -> Vec<u8> {
     [&b"a"[..], &person.0].concat()
 }
 
-/// The key that puts a note among the notes about a person; those without a time come first.
+/// The key that puts a note among the notes about a record; those without a time come first.
 pub(crate) fn note_about_key(person: Id, at: Option<i64>, note: Id) -> Vec<u8> {
     // Flipping the sign bit makes the order of the bytes the order of the numbers.
     let at = at.unwrap_or(i64::MIN) as u64 ^ (1 << 63);
@@ -139,6 +160,11 @@ pub(crate) fn ids(rows: &dyn Rows, prefix: &[u8]) -> Result<Vec<Id>, BookError> 
 /// A person's entry, unless there is no such person.
 pub(crate) fn person(rows: &dyn Rows, id: Id) -> Result<Option<PersonEntry>, BookError> {
     rows.get(&person_key(id))?.map(|value| decoded(&value)).transpose()
+}
+
+/// An organization's entry, unless it has no record.
+pub(crate) fn organization(rows: &dyn Rows, id: Id) -> Result<Option<OrganizationEntry>, BookError> {
+    rows.get(&organization_key(id))?.map(|value| decoded(&value)).transpose()
 }
 
 /// A note, unless there is no such one.

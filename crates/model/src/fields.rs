@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use automerge::iter::MapRange;
 use automerge::transaction::Transactable;
-use automerge::{AutomergeError, ROOT, ReadDoc, ScalarValueRef, ValueRef};
+use automerge::{AutomergeError, ChangeHash, ROOT, ReadDoc, ScalarValueRef, ValueRef};
 
 use crate::PartialDate;
 
@@ -12,6 +13,8 @@ pub enum DocumentKind {
     Person,
     /// A [`Note`](crate::Note).
     Note,
+    /// An [`OrganizationRecord`](crate::OrganizationRecord).
+    Organization,
 }
 
 impl DocumentKind {
@@ -19,6 +22,7 @@ impl DocumentKind {
         match self {
             Self::Person => "person",
             Self::Note => "note",
+            Self::Organization => "organization",
         }
     }
 
@@ -29,7 +33,7 @@ impl DocumentKind {
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Person, Self::Note].into_iter().find(|kind| kind.as_str() == name)
+        [Self::Person, Self::Note, Self::Organization].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -49,7 +53,7 @@ pub enum WriteError {
 
 /// A record in its flat form, as it lies in a document. What is empty or false is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fields(BTreeMap<String, Value>);
+pub(crate) struct Fields(pub(crate) BTreeMap<String, Value>);
 
 /// What a field holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,21 +61,47 @@ pub(crate) enum Value {
     Text(String),
     Flag,
     Number(i64),
+    /// Nothing, said expressly: in what is noted of an import alone.
+    Gone,
+}
+
+impl Value {
+    fn of(scalar: ScalarValueRef<'_>) -> Option<Self> {
+        match scalar {
+            ScalarValueRef::Str(text) => Some(Self::Text(text.into_owned())),
+            ScalarValueRef::Boolean(true) => Some(Self::Flag),
+            ScalarValueRef::Boolean(false) => Some(Self::Gone),
+            ScalarValueRef::Int(number) => Some(Self::Number(number)),
+            ScalarValueRef::Uint(number) => Some(Self::Number(number.try_into().ok()?)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn put(&self, tx: &mut impl Transactable, key: &str) -> Result<(), AutomergeError> {
+        match self {
+            Self::Text(text) => tx.put(ROOT, key, text.as_str()),
+            Self::Flag => tx.put(ROOT, key, true),
+            Self::Number(number) => tx.put(ROOT, key, *number),
+            Self::Gone => tx.put(ROOT, key, false),
+        }
+    }
 }
 
 impl Fields {
     /// All scalars at a document's root that can be a field.
     pub(crate) fn of(document: &impl ReadDoc) -> Self {
-        let known = document.map_range(ROOT, ..).filter_map(|item| {
+        Self::known(document.map_range(ROOT, ..))
+    }
+
+    /// The same as they were when the document had these heads.
+    pub(crate) fn at(document: &impl ReadDoc, heads: &[ChangeHash]) -> Self {
+        Self::known(document.map_range_at(ROOT, .., heads))
+    }
+
+    fn known(range: MapRange<'_>) -> Self {
+        let known = range.filter_map(|item| {
             let ValueRef::Scalar(value) = item.value else { return None };
-            let value = match value {
-                ScalarValueRef::Str(text) => Value::Text(text.into_owned()),
-                ScalarValueRef::Boolean(true) => Value::Flag,
-                ScalarValueRef::Int(number) => Value::Number(number),
-                ScalarValueRef::Uint(number) => Value::Number(number.try_into().ok()?),
-                _ => return None,
-            };
-            Some((item.key.into_owned(), value))
+            Some((item.key.into_owned(), Value::of(value).filter(|value| *value != Value::Gone)?))
         });
         Self(known.collect())
     }
@@ -84,6 +114,20 @@ impl Fields {
     /// Adds a field; `false` if there is one under this key.
     pub(crate) fn add(&mut self, key: &str, value: Value) -> bool {
         self.0.insert(key.to_owned(), value).is_none()
+    }
+
+    /// What lies under `prefix/…`, by the rest of the key; `None` where it is said that there is nothing.
+    pub(crate) fn noted(document: &impl ReadDoc, prefix: &str) -> BTreeMap<String, Option<Value>> {
+        let from = format!("{prefix}/");
+        let noted = document.map_range(ROOT, from.clone()..).map_while(|item| {
+            let key = item.key.strip_prefix(from.as_str())?.to_owned();
+            Some((key, item.value))
+        });
+        let known = noted.filter_map(|(key, value)| {
+            let ValueRef::Scalar(value) = value else { return None };
+            Some((key, Some(Value::of(value)?).filter(|value| *value != Value::Gone)))
+        });
+        known.collect()
     }
 
     pub(crate) fn text(&self, key: &str) -> String {
@@ -194,11 +238,7 @@ impl Fields {
         }
         for (key, value) in &self.0 {
             if base.0.get(key) != Some(value) && present.0.get(key) != Some(value) {
-                match value {
-                    Value::Text(text) => tx.put(ROOT, key.as_str(), text.as_str())?,
-                    Value::Flag => tx.put(ROOT, key.as_str(), true)?,
-                    Value::Number(number) => tx.put(ROOT, key.as_str(), *number)?,
-                }
+                value.put(tx, key)?;
                 operations += 1;
             }
         }
@@ -232,7 +272,7 @@ impl Fields {
 }
 
 /// `emails/k1` of `emails/k1/address`.
-fn item_prefix(key: &str) -> Option<&str> {
+pub(crate) fn item_prefix(key: &str) -> Option<&str> {
     let (collection, rest) = key.split_once('/')?;
     let (item, _) = rest.split_once('/')?;
     let keyed = crate::layout::COLLECTIONS.contains(&collection);

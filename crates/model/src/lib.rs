@@ -1,4 +1,4 @@
-//! People and notes as plain values, and how they lie in Automerge documents so that two devices' edits merge.
+//! People, organizations and notes as plain values, and how they lie in Automerge documents so that two devices' edits merge.
 //!
 //! Every record is a document of its own. All its fields are scalars under flat keys at the root
 //! (`emails/8c1f…/address`), because two devices that create one nested map concurrently lose one of them. Reading
@@ -7,7 +7,7 @@
 //!
 //! The crate is pure: no clock, no randomness, no files. It knows nothing of vCard beyond the forms of a date.
 //!
-//! Start from [`Person`], [`Note`] and [`PartialDate`].
+//! Start from [`Person`], [`OrganizationRecord`], [`Note`] and [`PartialDate`].
 //!
 //! ```
 //! use automerge::{AutoCommit, ActorId};
@@ -31,7 +31,9 @@ mod items;
 mod key;
 mod layout;
 mod note;
+mod organization;
 mod person;
+mod reimport;
 mod seed;
 
 pub use date::{DateError, PartialDate};
@@ -42,5 +44,7 @@ pub use items::{
 };
 pub use key::{contact_key, mail_key, phone_key, text_key};
 pub use note::{Note, NoteKind, Reference};
+pub use organization::{OrganizationKind, OrganizationRecord};
 pub use person::{Created, Name, Person, Source, Tie};
+pub use reimport::Reimport;
 pub use seed::Seed;

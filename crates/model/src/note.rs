@@ -52,7 +52,7 @@ pub enum NoteKind {
 /// A record that another one is about: `person` and its UUID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reference {
-    /// `person`, later also `org`, `event` and others.
+    /// `person` or `org`, later also `event` and others.
     pub kind: String,
     /// The document's id.
     pub id: String,
@@ -62,6 +62,11 @@ impl Reference {
     /// A reference to a person's document.
     pub fn person(id: impl fmt::Display) -> Self {
         Self { kind: "person".to_owned(), id: id.to_string() }
+    }
+
+    /// A reference to an organization's document.
+    pub fn organization(id: impl fmt::Display) -> Self {
+        Self { kind: "org".to_owned(), id: id.to_string() }
     }
 }
 

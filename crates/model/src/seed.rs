@@ -110,6 +110,7 @@ impl Writer {
                 Value::Text(text) => text.as_str().into(),
                 Value::Flag => ScalarValue::Boolean(true),
                 Value::Number(number) => ScalarValue::Int(*number),
+                Value::Gone => ScalarValue::Boolean(false),
             };
             self.push(ObjectId::Root, Key::Map(key.into()), false, OpType::Put(value));
         }

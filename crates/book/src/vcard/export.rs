@@ -16,7 +16,7 @@ pub(crate) fn write(person: &Person, notes: &[CardNote], id: &str, dialect: Dial
     let mut card = Writer::new(person, notes, dialect);
     card.plain("BEGIN", "VCARD");
     card.plain("VERSION", dialect.version());
-    card.plain("PRODID", "-//ties//EN");
+    card.plain("PRODID", PRODUCT);
     card.uid(if person.uid.is_empty() { format!("urn:uuid:{id}") } else { person.uid.clone() });
     card.name(person);
     card.set("NICKNAME", &person.nicknames);
@@ -458,5 +458,8 @@ pub(super) const KEPT: &str = "X-TIES-KEPT";
 
 /// RFC 6350 section 3.2, without the line break.
 const LINE_OCTETS: usize = 75;
+
+/// What we call ourselves in cards.
+pub(super) const PRODUCT: &str = "-//ties//EN";
 
 const FRAME: [&str; 6] = ["BEGIN", "END", "VERSION", "PRODID", "PROFILE", "UID"];

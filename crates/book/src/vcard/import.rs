@@ -100,6 +100,8 @@ fn join_labels(properties: &mut Vec<Property>) {
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) person: Person,
+    /// Whether the card was written here.
+    own: bool,
     notes: Vec<CardNote>,
     notices: Vec<Notice>,
     /// What was not understood.
@@ -134,7 +136,11 @@ impl Reader {
         }
         let rest = match property.name.as_str() {
             // They speak of the file, not of the person.
-            "VERSION" | "PRODID" | "PROFILE" => None,
+            "VERSION" | "PROFILE" => None,
+            "PRODID" => {
+                self.own = property.text() == super::export::PRODUCT;
+                None
+            }
             "KIND" if property.text().eq_ignore_ascii_case("individual") => None,
             "FN" => self.full_name(property),
             "N" => self.name(property),
@@ -331,7 +337,15 @@ impl Reader {
             self.person.extra.insert(contact_key("extra", &text), text);
         }
         let stable_key = stable_key(&self.person);
-        Ok(ImportedCard { line, stable_key, content, person: self.person, notes: self.notes, notices: self.notices })
+        Ok(ImportedCard {
+            line,
+            stable_key,
+            content,
+            own: self.own,
+            person: self.person,
+            notes: self.notes,
+            notices: self.notices,
+        })
     }
 
     /// A group that holds nothing else has said all it had to say.

@@ -51,6 +51,8 @@ pub(crate) struct ImportedCard {
     pub(crate) stable_key: String,
     /// Hash of the card as it was written.
     pub(crate) content: String,
+    /// Whether it was written here: an export, perhaps for a program that takes less than a person has.
+    pub(crate) own: bool,
     /// What was left out or guessed.
     pub(crate) notices: Vec<Notice>,
 }

@@ -123,7 +123,7 @@ impl Property {
     }
 
     /// The value as one text.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         unescape(&self.value).trim().to_owned()
     }
 
