@@ -225,6 +225,7 @@ struct PersonGlance<'r> {
     phones: Vec<&'r str>,
     urls: Vec<&'r str>,
     tags: Vec<&'r str>,
+    places: Vec<&'r str>,
     more: Vec<&'r str>,
 }
 
@@ -239,6 +240,7 @@ impl<'r> PersonGlance<'r> {
             &self.phones,
             &self.urls,
             &self.tags,
+            &self.places,
             &self.more,
         ];
         [self.name, self.handle].into_iter().chain(lists.into_iter().flatten().copied())
@@ -309,7 +311,8 @@ mod tests {
             phones: texts(12),
             urls: texts(14),
             tags: texts(16),
-            more: texts(18),
+            places: texts(18),
+            more: texts(20),
         };
         let row = encoded(&entry);
         let glance: PersonGlance<'_> = rows::decoded(&row).unwrap();
