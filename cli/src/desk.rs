@@ -98,7 +98,7 @@ impl<'a> Desk<'a> {
     /// What to say when the data folder is empty.
     pub(crate) fn no_book(&self) -> Failure {
         Failure::new(crate::errors::Kind::NotFound, format!("there is no network in {}", self.home.display()))
-            .hint("`ties init` starts one; `ties device join -` joins that of another device")
+            .hint("`ties init` starts one; `ties device join` joins that of another device")
     }
 
     fn choose(&mut self, error: BookError) -> Outcome<String> {

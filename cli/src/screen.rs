@@ -82,6 +82,18 @@ impl<'a> Screen<'a> {
         }
     }
 
+    fn code(&mut self, code: &str, relay: &str, expires: Option<&str>) {
+        self.say(&format!(
+            "{} Nobody from support, and nobody who calls you, ever needs it.",
+            palette::strong("One code, for a device in front of you.")
+        ));
+        let (code, relay) = (inline(code), inline(relay));
+        self.say(&format!("Type there: {}", palette::code(&format!("ties device join {code} --relay '{relay}'"))));
+        let _ = self.shell.line(&code);
+        let end = expires.and_then(local_time).map_or_else(String::new, |end| format!("at {end}, or "));
+        self.say(&format!("It ends {end}with the first attempt. Waiting for the new device … (Ctrl-C ends it)"));
+    }
+
     fn ticket(&mut self, ticket: &str, expires: Option<&str>) {
         self.say(&format!(
             "{} Hand this ticket to the new device by a way that you trust; whoever has it can ask to be let in.",
@@ -106,7 +118,7 @@ impl Drop for Screen<'_> {
 impl Face for Screen<'_> {
     fn event(&mut self, event: Event) {
         if self.shell.json() && !matches!(event, Event::Progress { .. }) {
-            if self.watching || matches!(event, Event::Ticket { .. } | Event::Fingerprint { .. }) {
+            if self.watching || matches!(event, Event::Code { .. } | Event::Ticket { .. } | Event::Fingerprint { .. }) {
                 let _ = self.shell.record(&event);
             }
             return;
@@ -114,7 +126,12 @@ impl Face for Screen<'_> {
         match event {
             Event::Progress { what, done, total } => self.progress(&what, done, total),
             Event::Ticket { ticket, expires } => self.ticket(ticket.expose(), expires.as_deref()),
-            Event::Fingerprint { words } => {
+            Event::Code { code, relay, expires } => self.code(code.expose(), &relay, expires.as_deref()),
+            Event::Fingerprint { host, words } => {
+                if let Some(host) = host {
+                    let host = palette::strong(&inline(&host));
+                    self.say(&format!("The code is right: {host} is asked to let this device in."));
+                }
                 let words = palette::strong(&inline(&words));
                 self.say(&format!("This device's fingerprint: {words}"));
                 self.say("Say yes on the other device if it shows the same words.");
@@ -140,11 +157,16 @@ impl Face for Screen<'_> {
         }
     }
 
+    fn listens(&self) -> bool {
+        self.shell.talkative()
+    }
+
     fn confirm(&mut self, guest: Guest) -> Answer<'_> {
         match self.consent {
             Consent::Refuse => Box::pin(std::future::ready(false)),
             Consent::Given => {
-                self.say(&format!("Letting in {} ({}).", inline(&guest.name), inline(&guest.role)));
+                let Guest { name, fingerprint, role } = &guest;
+                self.say(&format!("Letting in {} ({}), {}.", inline(name), inline(role), inline(fingerprint)));
                 Box::pin(std::future::ready(true))
             }
             Consent::Ask => Box::pin(self.ask(guest)),

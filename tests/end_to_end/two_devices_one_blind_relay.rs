@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ties_engine::RelayAddress;
 
-use crate::support::{Device, Needles, OLD_LABEL, Relay, Secrets, Signal, Tap, World, cards, files, pair, plaintext};
+use crate::support::{Device, Needles, OLD_LABEL, Relay, Secrets, Signal, Tap, World, cards, files, pair, pair_by_code, plaintext};
 
 #[test]
 fn two_devices_one_blind_relay() {
@@ -22,7 +22,7 @@ fn two_devices_one_blind_relay() {
     fields_and_a_note_of_both(&laptop, &phone, &mut relay, &tap);
     one_file_on_both(&laptop, &phone, &mut relay, &tap);
     a_watch_and_the_relay_are_killed(&laptop, &phone, &mut relay, &tap);
-    a_wiped_relay_is_refilled(&world, &laptop, &phone, &mut relay, &tap);
+    let code = a_wiped_relay_is_refilled(&world, &laptop, &phone, &mut relay, &tap, &url);
 
     let known = together(&laptop, &phone);
     relay.stop();
@@ -31,7 +31,7 @@ fn two_devices_one_blind_relay() {
         assert_eq!((&status["stuck"], &status["waiting"]), (&false.into(), &serde_json::json!([])), "{status}");
         assert_eq!(status["relays"][0]["to_send"], 0, "{status}");
     }
-    nobody_could_read([&laptop, &phone], &relay, &tap, &url, &known, [&recovery, &ticket]);
+    nobody_could_read([&laptop, &phone], &relay, &tap, &url, &known, [&recovery, &ticket, &code]);
     assert!(laptop.strays().is_empty() && phone.strays().is_empty(), "nothing lies outside the data folders");
 }
 
@@ -151,8 +151,15 @@ fn a_watch_and_the_relay_are_killed(laptop: &Device, phone: &Device, relay: &mut
     assert!(phone.run(&["show", "tannenzapf"]).ok().out.contains("Schaukelpferd"));
 }
 
-/// The relay loses everything but its key; the devices notice and give it back.
-fn a_wiped_relay_is_refilled(world: &World, laptop: &Device, phone: &Device, relay: &mut Relay, tap: &Tap) {
+/// The relay loses everything but its key; the devices notice and give it back. A third device joins by code; gives it.
+fn a_wiped_relay_is_refilled(
+    world: &World,
+    laptop: &Device,
+    phone: &Device,
+    relay: &mut Relay,
+    tap: &Tap,
+    url: &str,
+) -> String {
     relay.stop();
     relay.wipe_store();
     phone.run(&["note", "tannenzapf", "Written with the relay gone: Hagebutte"]).ok();
@@ -160,9 +167,10 @@ fn a_wiped_relay_is_refilled(world: &World, laptop: &Device, phone: &Device, rel
     let known = together(laptop, phone);
     assert!(known.contains("Hagebutte"));
     let tablet = world.device("tablet");
-    pair(laptop, &tablet, TABLET);
+    let code = pair_by_code(laptop, &tablet, TABLET, url);
     tablet.sync();
     assert_eq!(tablet.export(), known, "who has only met the new relay gets everything");
+    code
 }
 
 /// The relay runs again, where the devices look for it.
@@ -185,13 +193,16 @@ fn notes_of(device: &Device, who: &str) -> Vec<String> {
 
 /// Nothing that anybody wrote, and no key or id of a device or space, is anywhere at the relay; nor can anything be read
 /// in the devices' own files.
-fn nobody_could_read(devices: [&Device; 2], relay: &Relay, tap: &Tap, url: &str, known: &str, told: [&str; 2]) {
-    let [recovery, ticket] = told;
+fn nobody_could_read(devices: [&Device; 2], relay: &Relay, tap: &Tap, url: &str, known: &str, told: [&str; 3]) {
+    let [recovery, ticket, code] = told;
     let words = every_word(known, recovery);
     let secrets = devices.map(|device| Secrets::of(&device.home()));
     let mut hidden = every_word(known, recovery);
     secrets.iter().for_each(|secret| hide(&mut hidden, secret));
     hidden.word(ticket);
+    let (_, three) = code.split_once('-').expect("a number before the words");
+    hidden.word(three);
+    hidden.word(&three.replace('-', " "));
     let opened = URL_SAFE_NO_PAD.decode(&ticket["ties1-".len()..]).expect("a ticket");
     hidden.bytes("a ticket's secret", &opened[opened.len() - 32..]);
 

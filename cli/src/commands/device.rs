@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use ties_book::Book;
-use ties_book::api::{DeviceRow, Join, Joined, Reply, Request, Secret};
+use ties_book::api::{DeviceRow, Join, Joined, Pairing, Reply, Request, Secret};
 use zeroize::Zeroizing;
 
 use super::{SCHEMA, status, sync};
@@ -20,7 +20,8 @@ use crate::{home, signals, terminal};
 #[command(
     infer_subcommands = true,
     after_help = "Examples:
-  ties device add --ticket
+  ties device add
+  ties device join 17-acid-zoo-lunch --relay URL
   ties device list"
 )]
 pub(crate) enum Device {
@@ -44,14 +45,18 @@ impl Device {
 
 /// The words of `ties device add`.
 #[derive(Debug, Args)]
-#[command(after_help = "The ticket is a secret of one use: whoever has it may ask to be let in, and you are asked.
+#[command(
+    after_help = "It prints a code of a number and three words, to be typed on the new device while this waits: one
+attempt within ten minutes. A ticket is long, for pasting or piping, and good for an hour. Either way whoever has it may
+ask to be let in, and you are asked.
 
 Examples:
-  ties device add --ticket
-  ties device add --ticket --for 2m
-  ties device add --ticket --yes | ssh phone ties device join -")]
+  ties device add
+  ties device add --for 2m
+  ties device add --ticket --yes | ssh phone ties device join -"
+)]
 pub(crate) struct Add {
-    /// Print a ticket for the new device, and wait for it
+    /// Print a ticket to paste instead of a code to type
     #[arg(long)]
     ticket: bool,
 
@@ -70,24 +75,24 @@ pub(crate) struct Add {
 
 impl Add {
     fn run(self, desk: &mut Desk<'_>) -> Outcome {
-        if !self.ticket {
-            return Err(Failure::usage("pairing by three words is not in this version")
-                .hint("ties device add --ticket prints a ticket to hand over instead"));
-        }
         if !self.yes && !desk.shell.can_ask() {
             return Err(Failure::usage("nobody is there to let the new device in")
-                .hint("--yes lets in whoever shows the ticket"));
+                .hint("--yes lets in whoever shows the code or ticket"));
         }
+        let (by, void) = match self.ticket {
+            true => (Pairing::Ticket, "the ticket is void; ties device add --ticket makes a new one"),
+            false => (Pairing::Code, "the code is void; ties device add makes a new one"),
+        };
         let (book, shell) = desk.parts()?;
         let mut screen = Screen::pairing(shell, self.yes);
         let reply = desk::wait(async {
-            let request = Request::DeviceAdd { relay: self.relay };
+            let request = Request::DeviceAdd { by, relay: self.relay };
             tokio::select! {
                 reply = book.handle(request, &mut screen) => reply.map_err(Failure::from),
                 () = tokio::time::sleep(self.patience) => Err(
-                    Failure::failed("no device came in time").hint("the ticket is void; ties device add --ticket makes a new one")
+                    Failure::failed("no device came in time").hint(void)
                 ),
-                () = signals::stop_requested() => Err(Failure::failed("stopped; the ticket is void")),
+                () = signals::stop_requested() => Err(Failure::failed("stopped; nothing was changed").hint(void)),
             }
         });
         if screen.refused() {
@@ -110,20 +115,23 @@ impl Add {
 /// The words of `ties device join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The ticket comes from the other device's `ties device add --ticket`, by standard input alone: on
-the command line it would stay in the shell's history.
+    after_help = "A code comes from the other device's `ties device add`, which shows the relay too; it may be typed with
+spaces or hyphens, and is used up by the first attempt. A ticket comes from `ties device add --ticket`, by standard input
+alone: on the command line it would stay in the shell's history.
 
 Examples:
+  ties device join 17-acid-zoo-lunch --relay ties://KEY@relay.example:7700
+  ties device join 17 acid zoo lunch --relay ties://KEY@relay.example:7700 --name phone
   ties device join -
   ties device join - --name phone < ticket.txt
   ssh laptop ties device add --ticket --yes | ties device join -"
 )]
 pub(crate) struct JoinWords {
-    /// `-`: read the ticket from standard input
-    #[arg(value_name = "-", allow_hyphen_values = true)]
-    ticket: String,
+    /// The code that the other device shows, or `-`: read a code or ticket from standard input
+    #[arg(value_name = "CODE", required = true)]
+    invitation: Vec<String>,
 
-    /// Meet at this address of the relay instead of the ticket's
+    /// The relay to meet at, as the other device shows it beside the code
     #[arg(long, value_name = "URL")]
     relay: Option<String>,
 
@@ -134,8 +142,14 @@ pub(crate) struct JoinWords {
 
 impl JoinWords {
     fn run(self, desk: &mut Desk<'_>) -> Outcome {
-        let word = Zeroizing::new(self.ticket);
-        if word.as_str() != "-" {
+        let word = Zeroizing::new(self.invitation.join(" "));
+        let is_code = word.starts_with(|first: char| first.is_ascii_digit());
+        if word.as_str() != "-" && !is_code && !word.starts_with("ties1-") {
+            return Err(Failure::usage("this is no code").hint(
+                "a code is a number and three words, such as 17-acid-zoo-lunch; a ticket goes to standard input: ties device join -",
+            ));
+        }
+        if word.as_str() != "-" && !is_code {
             return Err(Failure::usage("a ticket is a secret and does not belong on the command line")
                 .hint("ties device join -, then paste it; have the other device make a new one, for this one is in your shell's history"));
         }
@@ -144,7 +158,7 @@ impl JoinWords {
                 .hint("one folder is one device: --home DIR chooses another"));
         }
         let join = Join {
-            ticket: read_ticket(desk)?,
+            invitation: if is_code { Secret::new(word.as_str()) } else { read_invitation(desk)? },
             device_name: self.name.unwrap_or_else(home::device_name),
             relay: self.relay,
         };
@@ -179,15 +193,15 @@ fn show_joined(desk: &mut Desk<'_>, joined: &Joined) -> Outcome {
 }
 
 /// Reads one line: the other end of a pipe may stay open for as long as it waits for us.
-fn read_ticket(desk: &mut Desk<'_>) -> Outcome<Secret> {
+fn read_invitation(desk: &mut Desk<'_>) -> Outcome<Secret> {
     if desk.shell.can_ask() {
-        desk.shell.prompt("Paste the ticket, then press Enter: ");
+        desk.shell.prompt("Paste the ticket, or type the code, then press Enter: ");
     }
     loop {
         let line = Zeroizing::new(terminal::read_answer()?);
         if line.is_empty() {
-            return Err(Failure::usage("there is no ticket on standard input")
-                .hint("on the other device: ties device add --ticket"));
+            return Err(Failure::usage("there is no ticket and no code on standard input")
+                .hint("on the other device: ties device add, or ties device add --ticket"));
         }
         if !line.trim().is_empty() {
             return Ok(Secret::new(line.trim()));

@@ -37,7 +37,7 @@ pub(crate) fn run(desk: &mut Desk<'_>) -> Outcome {
         ]))?;
     } else if status.devices.len() < 2 && status.relays.is_empty() {
         desk.shell.remark("");
-        desk.shell.remark(palette::faint("A second device: ties relay add URL, then ties device add --ticket"));
+        desk.shell.remark(palette::faint("A second device: ties relay add URL, then ties device add"));
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ fn welcome(desk: &mut Desk<'_>) -> Outcome {
     desk.shell.line("")?;
     desk.shell.lines(steps(&[
         ("ties init", "start a network on this device"),
-        ("ties device join -", "or join the one on another device of yours"),
+        ("ties device join CODE --relay URL", "or join the one on another device of yours"),
         ("ties demo", "or first see it all at work, in a temporary folder"),
     ]))?;
     desk.shell.line("")?;

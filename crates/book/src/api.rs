@@ -141,9 +141,11 @@ pub enum Request {
     },
     /// Lists the devices of this book. Answered by [`Reply::Devices`].
     DeviceList,
-    /// Pairs a new device by ticket: [`Event::Ticket`] first, then waits, then [`Face::confirm`]. Answered by
+    /// Pairs a new device: [`Event::Code`] or [`Event::Ticket`] first, then waits, then [`Face::confirm`]. Answered by
     /// [`Reply::DeviceAdded`]. Needs [`Book::handle`](crate::Book::handle).
     DeviceAdd {
+        /// What to hand to the new device.
+        by: Pairing,
         /// Which relay to meet at; `None` for the first one known.
         relay: Option<String>,
     },
@@ -218,14 +220,25 @@ pub struct Init {
     pub recovery: bool,
 }
 
+/// What a new device is let in by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pairing {
+    /// A number and three words, to be typed: one attempt, ten minutes, and both devices online.
+    #[default]
+    Code,
+    /// A long ticket, to be pasted.
+    Ticket,
+}
+
 /// How to join the book of another device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
-    /// The ticket that the other device printed.
-    pub ticket: Secret,
+    /// The code or ticket that the other device shows.
+    pub invitation: Secret,
     /// What this device is called.
     pub device_name: String,
-    /// A relay to meet at instead of the ticket's (the same one under another address).
+    /// The relay to meet at, which goes with a code; with a ticket, another address of the ticket's relay.
     pub relay: Option<String>,
 }
 
@@ -881,8 +894,20 @@ pub enum Event {
         /// When it ends, RFC 3339 in UTC.
         expires: Option<String>,
     },
+    /// The code to type on the new device. It is a secret until it was used: show it, keep it nowhere.
+    Code {
+        /// The code, such as `17-acid-zoo-lunch`.
+        code: Secret,
+        /// The relay that the new device must be told of.
+        relay: String,
+        /// When it ends, RFC 3339 in UTC.
+        expires: Option<String>,
+    },
     /// The new device shows these words; the old one must show the same (on the joining side).
     Fingerprint {
+        /// What the device that lets this one in is called, if it has proved that by now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// Four words.
         words: String,
     },
@@ -940,6 +965,11 @@ pub trait Face: Send {
     /// Takes note of an event.
     fn event(&mut self, event: Event);
 
+    /// Whether somebody sees [`Event::Notice`]; what is told once must not be told to nobody.
+    fn listens(&self) -> bool {
+        true
+    }
+
     /// Asks the user whether this device may come in. May wait for the user, but must not block the thread.
     fn confirm(&mut self, guest: Guest) -> Answer<'_>;
 }
@@ -950,6 +980,10 @@ pub struct Silent;
 
 impl Face for Silent {
     fn event(&mut self, _: Event) {}
+
+    fn listens(&self) -> bool {
+        false
+    }
 
     fn confirm(&mut self, _: Guest) -> Answer<'_> {
         Box::pin(std::future::ready(false))

@@ -81,7 +81,7 @@ impl Book {
     /// As the request goes wrong. A relay that fails during [`Request::Sync`] is no error but stands in the reply.
     pub async fn handle(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
         match request {
-            Request::DeviceAdd { relay } => self.device_add(relay.as_deref(), face).await,
+            Request::DeviceAdd { by, relay } => self.device_add(by, relay.as_deref(), face).await,
             Request::RelayAdd { url, token } => self.relay_add(&url, token.as_ref()).await,
             Request::Sync => self.sync(face).await.map(Reply::Synced),
             Request::SyncWatch => self.sync_watch(face).await,
@@ -158,7 +158,10 @@ impl Book {
             Request::Undo { which } => self.undo(&which, face),
             Request::DeviceList => self.device_list(),
             Request::RelayList => self.relay_list(),
-            Request::Status => self.status(),
+            Request::Status => {
+                self.tell_newcomers(face)?;
+                self.status()
+            }
             Request::Complete { what, beginning } => {
                 self.complete(what, &beginning).map(|words| Reply::Completions { words })
             }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use ties_engine::{
-    ConnectError, ConversationError, HandshakeError, JoinOptions, LinkFailure, News, PairError, Refusal, RelayAddress,
-    Road, RoadError, Role, SessionError, Space, SyncEvent,
+    ConnectError, ConversationError, HandshakeError, Invitation, JoinOptions, LinkFailure, News, PairError, PairingError,
+    Refusal, RelayAddress, Road, RoadError, Role, SessionError, Space, SyncEvent,
 };
 
 use crate::api::{
-    BookError, Environment, ErrorKind, Event, Face, Guest, Join, Joined, RelaySync, Reply, Secret, SyncReport,
+    BookError, Environment, ErrorKind, Event, Face, Guest, Join, Joined, Pairing, RelaySync, Reply, Secret, SyncReport,
 };
 use crate::book::Book;
 use crate::devices::{self, instant, role};
@@ -18,11 +18,11 @@ use crate::engine::{BookRows, fault};
 use crate::{environment, opening};
 
 impl Book {
-    /// Makes the book of another device this device's too, as the guest of a ticket, and fetches everything. To be
+    /// Makes the book of another device this device's too, as the guest of a code or ticket, and fetches everything. To be
     /// called on a tokio runtime with time and IO.
     ///
     /// # Errors
-    /// When the folder holds a book, the ticket is void, the relay cannot be reached or the other device declines.
+    /// When the folder holds a book, the code or ticket is void, the relay cannot be reached or the other device declines.
     /// Nothing is kept then. A first exchange that fails is no error but stands in [`Joined::sync`].
     pub async fn join(
         dir: &Path,
@@ -33,10 +33,21 @@ impl Book {
         opening::must_not_exist(dir)?;
         let device_name = devices::name(&join.device_name)?;
         let from = environment::of(&from, dir, 0)?;
-        let options = JoinOptions { device_name: device_name.clone(), relay: join.relay };
-        let announce = |words: &str| face.event(Event::Fingerprint { words: words.to_owned() });
-        let space = Space::join(dir, BookRows, join.ticket.expose().trim(), &options, from, announce).await;
-        let book = Self::on(space.map_err(|error| pairing(dir, error))?);
+        let invitation = join.invitation.expose().trim();
+        let mut announce = |host: Option<&str>, words: &str| {
+            face.event(Event::Fingerprint { host: host.map(str::to_owned), words: words.to_owned() });
+        };
+        let space = if is_code(invitation) {
+            let relay = join.relay.ok_or_else(|| {
+                BookError::new(ErrorKind::Usage, "a code needs the relay to meet at")
+                    .hint("the other device shows it: ties device join CODE --relay URL")
+            })?;
+            Space::join_by_code(dir, BookRows, invitation, &relay, &device_name, from, announce).await
+        } else {
+            let options = JoinOptions { device_name: device_name.clone(), relay: join.relay };
+            Space::join(dir, BookRows, invitation, &options, from, |words| announce(None, words)).await
+        };
+        let book = Self::on(space.map_err(|error| pairing(dir, Side::Guest, error))?);
         let sync = book.sync(face).await?;
         let host_name = book.host_name()?;
         Ok((book, Joined { device_name, host_name, sync }))
@@ -53,6 +64,7 @@ impl Book {
             return Err(no_relay());
         }
         let reports = self.space.sync(|event| tell(face, event)).await.map_err(fault)?;
+        self.tell_newcomers(face)?;
         let relays = reports.into_iter().map(|report| match report.outcome {
             Ok(tally) => RelaySync {
                 url: report.road.address,
@@ -77,17 +89,31 @@ impl Book {
         if self.space.roads().map_err(fault)?.is_empty() {
             return Err(no_relay());
         }
-        self.space.sync_watch(|event| tell(face, event)).await.map_err(fault)?;
+        let watched = |event| {
+            let received = matches!(event, SyncEvent::News(_, News::Received { .. }));
+            tell(face, event);
+            if received {
+                // What cannot be read now is told by the next command.
+                let _ = self.tell_newcomers(face);
+            }
+        };
+        self.space.sync_watch(watched).await.map_err(fault)?;
         Err(BookError::new(ErrorKind::Failed, "watching ended by itself"))
     }
 
-    pub(crate) async fn device_add(&self, relay: Option<&str>, face: &mut dyn Face) -> Result<Reply, BookError> {
+    pub(crate) async fn device_add(
+        &self,
+        by: Pairing,
+        relay: Option<&str>,
+        face: &mut dyn Face,
+    ) -> Result<Reply, BookError> {
         // The one spelling under which the address is kept.
         let relay = relay.map(|url| url.trim().parse::<RelayAddress>().map_or(url.to_owned(), |url| url.to_string()));
-        let here = |error| pairing(Path::new(""), error);
-        let mut invitation = self.space.invite(relay.as_deref(), TICKET_LASTS).map_err(here)?;
-        let expires = instant(self.space.now().saturating_add(TICKET_LASTS.as_millis() as u64));
-        face.event(Event::Ticket { ticket: Secret::new(invitation.ticket().as_str()), expires });
+        let here = |error| pairing(Path::new(""), Side::Host, error);
+        let mut invitation = match by {
+            Pairing::Code => self.invite_by_code(relay.as_deref(), face).await.map_err(here)?,
+            Pairing::Ticket => self.invite_by_ticket(relay.as_deref(), face).map_err(here)?,
+        };
         let guest = invitation.guest().await.map_err(here)?;
         let shown = Guest {
             name: guest.name.clone(),
@@ -100,6 +126,42 @@ impl Book {
         }
         invitation.accept(&guest, GUESTS_ARE).await.map_err(here)?;
         Ok(Reply::DeviceAdded { name: guest.name })
+    }
+
+    async fn invite_by_code(&self, relay: Option<&str>, face: &mut dyn Face) -> Result<Invitation, PairError> {
+        let invitation = self.space.invite_by_code(relay).await?;
+        face.event(Event::Code {
+            code: Secret::new(invitation.code()),
+            relay: invitation.relay().to_owned(),
+            expires: instant(invitation.expires()),
+        });
+        invitation.tried().await
+    }
+
+    fn invite_by_ticket(&self, relay: Option<&str>, face: &mut dyn Face) -> Result<Invitation, PairError> {
+        let invitation = self.space.invite(relay, TICKET_LASTS)?;
+        let expires = instant(self.space.now().saturating_add(TICKET_LASTS.as_millis() as u64));
+        face.event(Event::Ticket { ticket: Secret::new(invitation.ticket().as_str()), expires });
+        Ok(invitation)
+    }
+
+    /// Says once which devices others let in: whoever got hold of one of them shall not do it unseen.
+    pub(crate) fn tell_newcomers(&self, face: &mut dyn Face) -> Result<(), BookError> {
+        if !face.listens() {
+            return Ok(());
+        }
+        let newcomers = self.space.newcomers().map_err(fault)?;
+        if newcomers.is_empty() {
+            return Ok(());
+        }
+        let devices = self.space.devices().map_err(fault)?;
+        for newcomer in newcomers {
+            let host = devices.iter().find(|device| device.id == newcomer.added_by);
+            let host = host.map_or_else(String::new, |host| format!(", let in by {}", host.name));
+            let text = format!("a new device: {}{host} (fingerprint {})", newcomer.name, newcomer.id.fingerprint());
+            face.event(Event::Notice { text });
+        }
+        Ok(())
     }
 
     /// What the device that admitted this one is called.
@@ -220,21 +282,70 @@ fn against(reason: Refusal) -> Option<&'static str> {
     }
 }
 
-fn pairing(dir: &Path, error: PairError) -> BookError {
+/// Whether somebody means a code rather than a ticket.
+fn is_code(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// Which of two devices that pair something went wrong on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Host,
+    Guest,
+}
+
+fn pairing(dir: &Path, side: Side, error: PairError) -> BookError {
     let (message, hint) = match error {
         PairError::Open(error) => return opening::error(dir, error),
         PairError::Road(RoadError::Fault(error)) => return fault(error),
         PairError::Ticket(_) => ("the ticket cannot be used", Some("on the other device: ties device add --ticket")),
+        PairError::Code(_) => {
+            ("this is no code", Some("nothing was sent, so it is still good: look again and retype it"))
+        }
+        PairError::NoSuchCode | PairError::CodeTaken => ("the code cannot be used", Some(NEW_CODE_THERE)),
+        PairError::Pairing(PairingError::WrongCode) => match side {
+            Side::Guest => ("the code is wrong, and used up now", Some(NEW_CODE_THERE)),
+            Side::Host => (
+                "a device came with a wrong code; this one is used up now, and nothing was changed",
+                Some("ties device add makes a new code; if nobody mistyped it, somebody tried to guess"),
+            ),
+        },
+        PairError::PartnerLeft => match side {
+            Side::Guest => ("the other device went away before it let this one in", Some(NEW_CODE_THERE)),
+            Side::Host => ("the new device went away; nothing was changed", Some(NEW_CODE_HERE)),
+        },
+        PairError::NobodyCame => ("no device came in time", Some("ties device add makes a new code or ticket")),
         PairError::NoRoad => ("there is no relay to meet at", Some("ties relay add URL")),
         PairError::NotAdmin => {
             ("this device may not let others in", Some("run this on the device that the book was made on"))
         }
-        PairError::Road(_) => ("the relay to meet at cannot be used", None),
+        PairError::Cut(_) | PairError::Road(RoadError::Link(LinkFailure::Closed | LinkFailure::Link(_))) => {
+            ("the relay was lost while pairing", Some(if side == Side::Guest { NEW_CODE_THERE } else { NEW_CODE_HERE }))
+        }
+        PairError::Road(RoadError::Link(LinkFailure::Refused(Refusal::Busy))) => {
+            ("the relay has too much to do", Some("try again in ten minutes"))
+        }
+        PairError::Road(RoadError::Link(LinkFailure::Refused(Refusal::NotPermitted))) => {
+            ("the relay does not know this device yet", Some("ties sync, then try again"))
+        }
+        PairError::Road(RoadError::Address(_)) if side == Side::Guest => {
+            let failed = BookError::new(ErrorKind::Usage, "this is no address of a relay");
+            return failed.caused_by(in_one_line(&error)).hint("the other device shows it beside the code");
+        }
+        PairError::Road(_) if side == Side::Guest => (
+            "the relay to meet at cannot be used",
+            Some("check the address: the other device shows it beside the code"),
+        ),
+        PairError::Road(_) => ("the relay to meet at cannot be used", Some("ties status shows how the relays are")),
         _ => ("the devices were not paired", None),
     };
-    let failed = BookError::new(ErrorKind::Failed, message).caused_by(in_one_line(&error));
+    let kind = if matches!(error, PairError::Code(_)) { ErrorKind::Usage } else { ErrorKind::Failed };
+    let failed = BookError::new(kind, message).caused_by(in_one_line(&error));
     BookError { hint: hint.map(str::to_owned), ..failed }
 }
+
+const NEW_CODE_THERE: &str = "on the other device: ties device add makes a new code";
+const NEW_CODE_HERE: &str = "ties device add makes a new code";
 
 /// An error with what is behind it.
 pub(crate) fn in_one_line(error: &dyn Error) -> String {

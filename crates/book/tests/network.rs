@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use ties_book::Book;
 use ties_book::api::{
-    Answer, BookError, Environment, ErrorKind, Event, ExportFormat, Face, Guest, Init, Join, Joined, PersonView, Reply,
-    Request, Secret, Silent, SyncReport,
+    Answer, BookError, Environment, ErrorKind, Event, ExportFormat, Face, Guest, Init, Join, Joined, Pairing,
+    PersonView, Reply, Request, Secret, Silent, SyncReport,
 };
 use tokio::sync::oneshot;
 
@@ -56,9 +56,9 @@ async fn pair(
     let (tell, told) = oneshot::channel();
     let guest = Arc::new(Mutex::new(None));
     let mut face = Host { ticket: Some(tell), guest: Arc::clone(&guest), yes };
-    let adding = host.handle(Request::DeviceAdd { relay: None }, &mut face);
+    let adding = host.handle(Request::DeviceAdd { by: Pairing::Ticket, relay: None }, &mut face);
     let joining = async {
-        let join = Join { ticket: told.await.unwrap(), device_name: "phone".into(), relay: None };
+        let join = Join { invitation: told.await.unwrap(), device_name: "phone".into(), relay: None };
         Book::join(dir, join, Environment::default(), &mut Silent).await
     };
     let (added, joined) = tokio::join!(adding, joining);
@@ -163,13 +163,13 @@ async fn a_guest_who_is_turned_away_has_no_book() {
 async fn what_needs_a_relay_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let laptop = create(&folder.path().join("laptop"));
-    for request in [Request::Sync, Request::SyncWatch, Request::DeviceAdd { relay: None }] {
+    for request in [Request::Sync, Request::SyncWatch, Request::DeviceAdd { by: Pairing::Code, relay: None }] {
         let error = laptop.handle(request, &mut Silent).await.unwrap_err();
         assert_eq!((error.kind, error.hint.as_deref()), (ErrorKind::Failed, Some("ties relay add URL")));
     }
     let request = Request::RelayAdd { url: "http://relay.example".into(), token: None };
     assert_eq!(laptop.handle(request, &mut Silent).await.unwrap_err().kind, ErrorKind::Usage);
-    let join = Join { ticket: Secret::new("nonsense"), device_name: "phone".into(), relay: None };
+    let join = Join { invitation: Secret::new("nonsense"), device_name: "phone".into(), relay: None };
     let joined = Book::join(&folder.path().join("phone"), join, Environment::default(), &mut Silent).await;
     assert_eq!(joined.map(drop).unwrap_err().message, "the ticket cannot be used");
 }

@@ -1,7 +1,7 @@
-//! Admitting a new device with a ticket, at a relay's rendezvous.
+//! Admitting a new device with a ticket, at a relay's rendezvous. `code_pairing.rs` agrees on one by a code.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ties_net::{Backoff, RelayAddress};
 use ties_sealed_log::{
@@ -9,7 +9,8 @@ use ties_sealed_log::{
 };
 use ties_store::{Sharing, Store, Table, Transaction};
 use ties_sync::{
-    Accepted, Guest, GuestStep, Hello, Host, HostStep, Message, PairingError, Ticket, TicketError, Welcome, share_keys,
+    Accepted, CodeError, Guest, GuestStep, Hello, Host, HostStep, Message, PairingError, Ticket, TicketError, Welcome,
+    share_keys,
 };
 use zeroize::Zeroizing;
 
@@ -18,6 +19,7 @@ use crate::author::{append, keep_key, keyring};
 use crate::birth::settle;
 use crate::document::Projection;
 use crate::environment::Environment;
+use crate::newcomers::know_member;
 use crate::records::{Fault, ROADS, RoadRecord, SPACE, SpaceRecord, put_record, record};
 use crate::relay_link::{LinkFailure, RelayLink};
 use crate::roads::{Road, RoadError, flags, heads, statements};
@@ -32,6 +34,21 @@ pub enum PairError {
     /// The ticket.
     #[error(transparent)]
     Ticket(#[from] TicketError),
+    /// The code, before anything was sent.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// Nobody waits under the code's number.
+    #[error("no device waits for this code: it was used, it has expired, or its number is mistyped")]
+    NoSuchCode,
+    /// Another device has just tried the code.
+    #[error("another device has tried this code")]
+    CodeTaken,
+    /// The other device went away in the middle.
+    #[error("the other device ended the pairing, or lost its connection")]
+    PartnerLeft,
+    /// The relay was away for too long in the middle.
+    #[error("the connection to the relay was lost in the middle of pairing")]
+    Cut(#[source] Option<Box<LinkFailure>>),
     /// The other side.
     #[error(transparent)]
     Pairing(#[from] PairingError),
@@ -108,6 +125,18 @@ impl Space {
     /// # Errors
     /// When there is no relay, or this device may not admit others.
     pub fn invite(&self, relay: Option<&str>, valid: Duration) -> Result<Invitation, PairError> {
+        let road = self.road_to_meet(relay)?;
+        let device = device_keys(&self.inner.store.read().map_err(Fault::from)?)?.ok_or(Fault::NoKey)?.id();
+        let secret = Secret::random(self.inner.environment().randomness());
+        let expires = self.now() / 1000 + valid.as_secs();
+        let ticket = Ticket::new(road.address.clone(), device, expires, secret);
+        let key = self.inner.pseudonym(&road.relay)?;
+        let room = Room::new(road.address.parse().map_err(RoadError::from)?, key, ticket.room());
+        Ok(Invitation { space: self.clone(), host: Host::new(&ticket), road, ticket, room })
+    }
+
+    /// The relay to meet a guest at, if this device may let one in.
+    pub(crate) fn road_to_meet(&self, relay: Option<&str>) -> Result<Road, PairError> {
         let roads = self.roads()?;
         let road = roads.into_iter().find(|road| relay.is_none_or(|wanted| wanted == road.address));
         let road = road.ok_or(PairError::NoRoad)?;
@@ -115,15 +144,7 @@ impl Space {
         let device = device_keys(&snapshot)?.ok_or(Fault::NoKey)?.id();
         let members = Roster::load(&snapshot)?.members;
         let role = members.as_ref().and_then(|members| members.get(&device)).map(|member| member.role);
-        if role != Some(Role::Admin) {
-            return Err(PairError::NotAdmin);
-        }
-        let secret = Secret::random(self.inner.environment().randomness());
-        let expires = self.now() / 1000 + valid.as_secs();
-        let ticket = Ticket::new(road.address.clone(), device, expires, secret);
-        let key = self.inner.pseudonym(&road.relay)?;
-        let room = Room::new(road.address.parse().map_err(RoadError::from)?, key, ticket.room());
-        Ok(Invitation { space: self.clone(), host: Host::new(&ticket), road, ticket, room })
+        if role == Some(Role::Admin) { Ok(road) } else { Err(PairError::NotAdmin) }
     }
 
     /// Makes this device part of a space, as the guest of a ticket. `announce` hears this device's fingerprint once it
@@ -140,19 +161,31 @@ impl Space {
         mut environment: Environment,
         announce: impl FnOnce(&str),
     ) -> Result<Self, PairError> {
-        if Self::exists(folder) {
-            let exists = ties_store::OpenError::Exists(folder.to_owned());
-            return Err(OpenError::from(exists).into());
-        }
+        must_be_free(folder)?;
         let ticket = Ticket::parse(ticket, environment.now() / 1000)?;
         let device = DeviceKeys::from_seed(Secret::random(environment.randomness()));
         let address: RelayAddress =
             options.relay.as_ref().unwrap_or(&ticket.relay).trim().parse().map_err(RoadError::from)?;
         let name = &options.device_name;
         let caller = Caller { ticket: &ticket, address: &address, device: &device, name };
-        let accepted = caller.call_on(&mut environment, announce).await?;
+        let passing = PseudonymKey::from_secret(&Secret::random(environment.randomness()));
+        let mut room = Room::new(address.clone(), passing, ticket.room());
+        room.connect().await?;
+        let accepted = caller.call_on(room, &mut environment, announce).await?;
+        Self::moved_in(folder, projection, &device, name, &accepted, environment)
+    }
+
+    /// The space that a welcome lets this device into, in a folder. It is there whole or not at all.
+    pub(crate) fn moved_in(
+        folder: &Path,
+        projection: impl Projection,
+        device: &DeviceKeys,
+        name: &str,
+        accepted: &Accepted,
+        mut environment: Environment,
+    ) -> Result<Self, PairError> {
         let (store, ()) = Store::create_with(folder, Sharing::Processes, |transaction| {
-            move_in(transaction, &projection, &mut environment, &device, name, &accepted).map_err(OpenError::from)
+            move_in(transaction, &projection, &mut environment, device, name, accepted).map_err(OpenError::from)
         })?;
         Ok(Self::over(store, Some(folder.to_owned()), Box::new(projection), environment))
     }
@@ -185,6 +218,7 @@ impl Space {
         let mut environment = inner.environment();
         let shares = share_keys(&place.space, &device, &guest.certificate, &parents, keys, environment.randomness())?;
         drop(environment);
+        know_member(&mut transaction, &guest.certificate.id())?;
         let mut entries = vec![added];
         for share in &shares {
             entries.push(append(&mut transaction, &mut inner.environment(), &Payload::Share(share.clone()))?);
@@ -212,6 +246,14 @@ impl Space {
         inner.committed();
         Ok(())
     }
+}
+
+/// Refuses a folder that is a device already.
+pub(crate) fn must_be_free(folder: &Path) -> Result<(), PairError> {
+    if Space::exists(folder) {
+        return Err(OpenError::from(ties_store::OpenError::Exists(folder.to_owned())).into());
+    }
+    Ok(())
 }
 
 /// Writes down everything a welcome says, and opens this device's log.
@@ -242,6 +284,10 @@ pub(crate) fn move_in(
 }
 
 impl Invitation {
+    pub(crate) fn new(space: Space, road: Road, host: Host, ticket: Ticket, room: Room) -> Self {
+        Self { space, road, ticket, host, room }
+    }
+
     /// The ticket's text. It is a secret until it is used.
     #[must_use]
     pub fn ticket(&self) -> Zeroizing<String> {
@@ -275,9 +321,11 @@ impl Invitation {
     /// list and sends everything, so that it can begin at once.
     ///
     /// # Errors
-    /// When the guest does not answer before the ticket expires, or the relay fails. The admission itself is durable
-    /// once this was called; the guest may come again with another ticket.
+    /// [`PairError::PartnerLeft`] or [`PairError::Cut`] when the guest is not there any more; nothing has changed then. Later
+    /// errors (the guest does not answer before the ticket expires, the relay fails) leave the admission, which is durable
+    /// by then; the guest may come again with another ticket.
     pub async fn accept(mut self, hello: &GuestDevice, role: Role) -> Result<(), PairError> {
+        self.guest_is_there().await?;
         let asked = self.host.guest().filter(|asked| asked.certificate.id() == hello.id);
         let welcome = self.space.admit(&self.road, asked.ok_or(PairingError::OutOfTurn)?, role)?;
         let device = device_keys(&self.space.inner.store.read().map_err(Fault::from)?)?.ok_or(Fault::NoKey)?;
@@ -294,6 +342,24 @@ impl Invitation {
         self.room.say(frame).await;
         self.room.leave().await;
         Ok(())
+    }
+
+    /// Sees that the guest did not go away while the owner was thinking: who is admitted should be there to know it.
+    async fn guest_is_there(&mut self) -> Result<(), PairError> {
+        // What it repeated meanwhile says nothing about now.
+        while self.room.hear(DRAIN).await?.is_some() {}
+        let began = Instant::now();
+        while began.elapsed() < ANSWER || self.room.is_cut() {
+            let question = self.host.is_there(self.space.inner.environment().randomness());
+            self.room.say(question).await;
+            let Some(frame) = self.room.hear(AGAIN).await? else { continue };
+            match self.host.handle(&frame) {
+                Ok(HostStep::Wait) => return Ok(()),
+                Ok(_) | Err(PairingError::Foreign) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(PairError::PartnerLeft)
     }
 
     /// The next word of the guest, before the ticket expires. Rubbish from others is ignored.
@@ -321,22 +387,29 @@ pub(crate) fn introduce(device: &DeviceKeys, space: &SpaceId, relay: &RelayKey) 
 
 /// How often a guest says its last word again while nobody answers.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long a guest may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long to look for words that have come already.
+const DRAIN: Duration = Duration::from_millis(50);
 
 /// The guest's side, up to the host's last word. Nothing is stored until then.
-struct Caller<'c> {
-    ticket: &'c Ticket,
-    address: &'c RelayAddress,
-    device: &'c DeviceKeys,
-    name: &'c str,
+pub(crate) struct Caller<'c> {
+    pub(crate) ticket: &'c Ticket,
+    pub(crate) address: &'c RelayAddress,
+    pub(crate) device: &'c DeviceKeys,
+    pub(crate) name: &'c str,
 }
 
 impl Caller<'_> {
-    async fn call_on(&self, environment: &mut Environment, announce: impl FnOnce(&str)) -> Result<Accepted, PairError> {
+    /// Says everything up to the host's last word, in a room that was entered.
+    pub(crate) async fn call_on(
+        &self,
+        mut room: Room,
+        environment: &mut Environment,
+        announce: impl FnOnce(&str),
+    ) -> Result<Accepted, PairError> {
         let Self { ticket, address, device, name } = *self;
-        let passing = PseudonymKey::from_secret(&Secret::random(environment.randomness()));
-        let mut room = Room::new(address.clone(), passing, ticket.room());
         let (mut guest, mut last) = Guest::greet(ticket, device, name, environment.randomness());
-        room.connect().await?;
         room.say(last.clone()).await;
         announce(&device.id().fingerprint());
         let mut accepted = None;
@@ -355,6 +428,7 @@ impl Caller<'_> {
                     room.say(last.clone()).await;
                     accepted = Some(*welcome);
                 }
+                Ok(GuestStep::Again) => room.say(last.clone()).await,
                 Ok(GuestStep::Done) => {
                     room.leave().await;
                     return accepted.ok_or(PairingError::OutOfTurn.into());
@@ -368,17 +442,34 @@ impl Caller<'_> {
 
 /// A room at a relay that is entered again whenever the link breaks.
 #[derive(Debug)]
-struct Room {
+pub(crate) struct Room {
     address: RelayAddress,
     key: PseudonymKey,
     name: [u8; 32],
     link: Option<RelayLink>,
     backoff: Backoff,
+    /// Since when there is no link, and how long that may be.
+    cut: Option<Instant>,
+    cut_for: Duration,
 }
 
 impl Room {
     fn new(address: RelayAddress, key: PseudonymKey, name: [u8; 32]) -> Self {
-        Self { address, key, name, link: None, backoff: Backoff::new() }
+        Self { address, key, name, link: None, backoff: Backoff::new(), cut: None, cut_for: Duration::MAX }
+    }
+
+    /// Goes into a ticket's room with a link that is there already, which is dialled again for so long if it breaks.
+    pub(crate) async fn over(
+        address: RelayAddress,
+        key: PseudonymKey,
+        ticket: &Ticket,
+        mut link: RelayLink,
+        cut_for: Duration,
+    ) -> Self {
+        let name = ticket.room();
+        // A link that is broken shows at the next word.
+        let entered = link.say(&Message::Meet { room: name }).await.is_ok();
+        Self { link: entered.then_some(link), cut_for, ..Self::new(address, key, name) }
     }
 
     /// Enters. The first time, a relay that cannot be reached is an error; later it is dialled until it can.
@@ -386,6 +477,7 @@ impl Room {
         let mut link = RelayLink::open(&self.address, &self.key, &mut Environment::system()).await?;
         link.say(&Message::Meet { room: self.name }).await?;
         self.link = Some(link);
+        self.cut = None;
         self.backoff.reset();
         Ok(())
     }
@@ -404,7 +496,12 @@ impl Room {
         let Some(link) = &mut self.link else {
             return match self.connect().await {
                 Ok(()) => Ok(None),
-                Err(PairError::Road(RoadError::Link(LinkFailure::Connect(_) | LinkFailure::Link(_)))) => {
+                Err(PairError::Road(RoadError::Link(
+                    failure @ (LinkFailure::Connect(_) | LinkFailure::Link(_) | LinkFailure::Closed),
+                ))) => {
+                    if self.cut.get_or_insert_with(Instant::now).elapsed() >= self.cut_for {
+                        return Err(PairError::Cut(Some(Box::new(failure))));
+                    }
                     tokio::time::sleep(self.backoff.after_failure_now()).await;
                     Ok(None)
                 }
@@ -424,6 +521,11 @@ impl Room {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the relay is away; [`Self::hear`] says when that lasts too long.
+    fn is_cut(&self) -> bool {
+        self.link.is_none()
     }
 
     async fn leave(&mut self) {

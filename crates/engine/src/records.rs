@@ -42,6 +42,8 @@ pub(crate) const OPERATIONS: Table = Table::named("engine/operations");
 pub(crate) const DEVICE: &[u8] = b"device";
 pub(crate) const SPACE: &[u8] = b"space";
 pub(crate) const LOG: &[u8] = b"log";
+/// The members that this device's owner has been told of.
+pub(crate) const TOLD: &[u8] = b"told";
 pub(crate) const NAMED: &[u8] = b"named";
 pub(crate) const PROJECTION: &[u8] = b"projection";
 /// How many operations there were.

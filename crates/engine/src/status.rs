@@ -95,7 +95,7 @@ impl Space {
     }
 }
 
-fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
+pub(crate) fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
     let roster = Roster::load(read)?;
     let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
     let keys = keyring(read)?;

@@ -70,6 +70,7 @@ enum Word {
     Declined,
     Ready(KnownPseudonym),
     Done,
+    There,
 }
 
 /// Who asks to be admitted.
@@ -225,6 +226,12 @@ impl Host {
         frame
     }
 
+    /// Asks whether the guest is still there, which says its last word again: nobody is to be written down as a member
+    /// who went away while the owner was thinking.
+    pub fn is_there(&self, rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.say(&Word::There, rng)
+    }
+
     /// Tells the guest that it is on the list.
     pub fn done(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
         let frame = self.say(&Word::Done, rng);
@@ -291,6 +298,8 @@ impl std::fmt::Debug for Host {
 pub enum GuestStep {
     /// Keep this, then call [`Guest::ready`].
     Welcome(Box<Accepted>),
+    /// Say the last word again: the host wants to know whether somebody is there.
+    Again,
     /// All is done.
     Done,
 }
@@ -333,6 +342,7 @@ impl<'d> Guest<'d> {
                 Ok(GuestStep::Welcome(Box::new(accepted)))
             }
             Word::Declined => Err(PairingError::Declined),
+            Word::There => Ok(GuestStep::Again),
             Word::Done if self.welcomed => Ok(GuestStep::Done),
             _ => Err(PairingError::OutOfTurn),
         }

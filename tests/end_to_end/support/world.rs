@@ -39,6 +39,13 @@ impl World {
         self.relay(&["--open"])
     }
 
+    /// Another running relay, with another key.
+    pub(crate) fn second_relay(&self) -> Relay {
+        let mut relay = Relay::in_folder(self.path("second relay"), &["--open"]);
+        relay.start();
+        relay
+    }
+
     /// A running relay with these further words on its command line.
     pub(crate) fn relay(&self, words: &[&'static str]) -> Relay {
         let mut relay = Relay::in_folder(self.path("relay"), words);
@@ -57,6 +64,17 @@ impl World {
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Has a new device join by a code, at the relay of that address; gives the code.
+#[track_caller]
+pub(crate) fn pair_by_code(host: &Device, guest: &Device, name: &str, url: &str) -> String {
+    let hosting = host.start(&["device", "add", "--yes"], "");
+    let code = hosting.line("-");
+    let joined = guest.run(&["device", "join", &code, "--relay", url, "--name", name]).ok();
+    assert!(joined.out.contains(name), "{joined}");
+    hosting.finish().ok();
+    code
 }
 
 /// Hands a ticket from a device to a new one, which joins; gives the ticket.

@@ -66,7 +66,7 @@ fn pseudonym_at(guest: &DeviceKeys, relay: RelayKey) -> KnownPseudonym {
 fn welcomed(step: GuestStep) -> Accepted {
     match step {
         GuestStep::Welcome(accepted) => *accepted,
-        GuestStep::Done => panic!("a welcome was expected"),
+        GuestStep::Done | GuestStep::Again => panic!("a welcome was expected"),
     }
 }
 
@@ -343,4 +343,14 @@ fn nothing_that_is_printed_for_debugging_holds_a_key() {
     for secret in ["4, 4, 4, 4", "96, 96, 96", "97, 97, 97", "04040404", "60606060", "61616161"] {
         assert!(!shown.contains(secret));
     }
+}
+
+#[test]
+fn a_guest_that_is_asked_says_its_last_word_again() {
+    let (host_keys, guest_keys) = (device(1), device(2));
+    let (host, mut guest, _) = paired(&host_keys, &guest_keys);
+    let asked = host.is_there(&mut rng(14));
+    assert!(matches!(guest.handle(&asked).unwrap(), GuestStep::Again));
+    let (_, mut other, _) = paired(&host_keys, &guest_keys);
+    assert!(matches!(other.handle(&asked).unwrap(), GuestStep::Again), "and changes nothing by it");
 }

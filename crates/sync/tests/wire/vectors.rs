@@ -180,7 +180,15 @@ fn a_pairing_says_what_it_always_did() {
     let done = host.done(&mut rng);
     assert!(matches!(guest.handle(&done).unwrap(), GuestStep::Done));
     let declined = host.decline(&mut rng);
-    let frames = [("hello", hello), ("welcome", welcome), ("ready", ready), ("done", done), ("declined", declined)];
+    let there = host.is_there(&mut rng);
+    let frames = [
+        ("hello", hello),
+        ("welcome", welcome),
+        ("ready", ready),
+        ("done", done),
+        ("declined", declined),
+        ("there", there),
+    ];
     let about =
         "The frames of a pairing: host seed 08 09 .., guest seed 09 0a .., the ticket of ticket.txt, ChaCha20 rng 7.";
     hold("pairing.txt", about, &Frozen(frames.map(|(name, frame)| (name.to_owned(), frame)).into()));
