@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ties_engine::RelayAddress;
 
-use crate::support::{Device, Needles, OLD_LABEL, Relay, Secrets, Signal, Tap, World, cards, files, pair, pair_by_code, plaintext};
+use crate::support::{
+    Device, Needles, OLD_LABEL, Relay, Secrets, Signal, Tap, World, cards, files, pair, pair_by_code, plaintext,
+};
 
 #[test]
 fn two_devices_one_blind_relay() {
