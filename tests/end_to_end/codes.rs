@@ -143,8 +143,9 @@ fn two_networks_that_pair_at_once_do_not_mix() {
         let code = if std::ptr::eq(guest, &guests[0]) { &first } else { &second };
         guest.start(&join(code, relay.url()), "")
     });
-    joining.map(|one| one.finish().ok());
-    [one, two].map(|host| host.finish().ok());
+    for running in joining.into_iter().chain([one, two]) {
+        running.finish().ok();
+    }
     assert_eq!((guests[0].names(), guests[1].names()), (vec!["Ada".to_owned()], vec!["Grace".to_owned()]));
 }
 
