@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ties_engine::{
-    ConnectError, ConversationError, HandshakeError, Invitation, JoinOptions, LinkFailure, News, PairError, PairingError,
-    Refusal, RelayAddress, Road, RoadError, Role, SessionError, Space, SyncEvent,
+    ConnectError, ConversationError, HandshakeError, Invitation, JoinOptions, LinkFailure, News, PairError,
+    PairingError, Refusal, RelayAddress, Road, RoadError, Role, SessionError, Space, SyncEvent,
 };
 
 use crate::api::{
