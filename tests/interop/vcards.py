@@ -3,7 +3,7 @@
 vobject is the library under most address books written in Python; khard is a program that people use. What they find in
 `ties export --to vcf` must be what `ties export --to json` says, and what they write must go in whole.
 
-Run by `cargo xtask interop`: vcards.py TIES SAMPLE [CORPUS], where SAMPLE is the example of ties-book that invents people and
+Run by `cargo xtask interop`: vcards.py TIES SAMPLE CORPUS, where SAMPLE is the example of ties-book that invents people and
 CORPUS is a folder of cards from many programs.
 """
 
@@ -38,14 +38,13 @@ VARIANTS = [
 ]
 
 
-def main(ties, sample, corpus=None):
+def main(ties, sample, corpus):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         os.environ.clear()
         os.environ.update(HOME=str(folder), PATH="/usr/bin:/bin", LC_ALL="C.UTF-8")
         ours_is_read(Ties(ties, folder / "ours"), sample, folder)
-        if corpus:
-            the_corpus_is_read(Ties(ties, folder / "corpus"), Path(corpus), folder)
+        the_corpus_is_read(Ties(ties, folder / "corpus"), Path(corpus), folder)
         vobjects_goes_in(Ties(ties, folder / "vobject"), folder)
         khards_goes_in(Ties(ties, folder / "khard"), folder)
 

@@ -12,8 +12,7 @@ mod shells;
 
 const USAGE: &str = "\
 cargo xtask test       formatting, lints, documentation, dependencies, every test; needs only what cargo fetches
-cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop;
-                       with the word `corpus` behind it, also the 1,200 cards that come with the crate calcard";
+cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop";
 
 fn main() -> ExitCode {
     let task = env::args().nth(1);
