@@ -248,13 +248,16 @@ impl Book {
     fn import(&self, opened: &Opened, name: &str, dry: bool, face: &mut dyn Face) -> Result<Reply, BookError> {
         let mut import = Import::of(opened, name, dry);
         let mut operation = self.space.operation(format!("import {name}"));
+        let mut tell = |done, total| {
+            face.event(crate::api::Event::Progress { what: "import".to_owned(), done, total: Some(total) });
+        };
         loop {
             let (done, total) = import.progress();
-            face.event(crate::api::Event::Progress { what: "import".to_owned(), done, total: Some(total) });
+            tell(done, total);
             let some = if dry {
-                self.try_out(&mut import)?
+                self.try_out(&mut import, &mut tell)?
             } else {
-                self.write_some(&mut operation, |desk| import.take_some(desk))?
+                self.write_some(&mut operation, |desk| import.take_some(desk, &mut tell))?
             };
             if !some {
                 return Ok(Reply::Imported(import.report()));
@@ -263,10 +266,10 @@ impl Book {
     }
 
     /// Does everything but keep it.
-    fn try_out(&self, import: &mut Import<'_>) -> Result<bool, BookError> {
+    fn try_out(&self, import: &mut Import<'_>, tell: &mut dyn FnMut(u64, u64)) -> Result<bool, BookError> {
         let mut some = Ok(false);
         let undone = self.write("import", |desk| {
-            some = import.take_some(desk);
+            some = import.take_some(desk, tell);
             Err::<(), _>(BookError::new(ErrorKind::Failed, "a preview keeps nothing"))
         });
         if some.is_ok() && undone.is_ok() {

@@ -13,14 +13,9 @@ mod shells;
 
 const USAGE: &str = "\
 cargo xtask test       formatting, lints, documentation, dependencies, every test; needs only what cargo fetches
-<<<<<<< HEAD
-cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop";
-=======
-cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop;
-                       with the word `corpus` behind it, also the 1,200 cards that come with the crate calcard
+cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop
 cargo xtask bench [NAME...] [--against FILE]
                        what people wait for and what a relay bears; figures go to target/bench, to compare two runs";
->>>>>>> ac4af43 (Measure what people wait for, beside a program that says hello, and compare two runs)
 
 fn main() -> ExitCode {
     let task = env::args().nth(1);

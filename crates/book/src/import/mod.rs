@@ -69,14 +69,18 @@ impl<'a> Import<'a> {
         (self.done, self.total.max(self.done))
     }
 
-    /// Takes in the next records: as many as fit well into one transaction; `false` when there are none.
-    pub(crate) fn take_some(&mut self, desk: &mut dyn Desk) -> Result<bool, BookError> {
+    /// Takes in the next records: as many as fit well into one transaction; `false` when there are none. Tells now and
+    /// then how far it is.
+    pub(crate) fn take_some(&mut self, desk: &mut dyn Desk, tell: &mut dyn FnMut(u64, u64)) -> Result<bool, BookError> {
         let mut room = BATCH_BYTES;
         let mut taken = 0;
         while taken < BATCH_RECORDS && room > 0 {
             let Some(piece) = self.pieces.next() else { break };
             taken += 1;
             self.done += 1;
+            if self.done.is_multiple_of(TELL) {
+                tell(self.done, self.total.max(self.done));
+            }
             match piece {
                 Piece::Record(incoming) => {
                     room = room.saturating_sub(size(&incoming));
@@ -400,6 +404,8 @@ const GOOGLE: &str = "google";
 
 /// A transaction keeps all its documents in memory; these many are a fraction of a second and some ten megabytes.
 const BATCH_RECORDS: usize = 20_000;
+/// Progress is told after so many records.
+const TELL: u64 = 100;
 const BATCH_BYTES: usize = 32 << 20;
 /// How many new names a report tells.
 const EXAMPLES: usize = 5;

@@ -10,7 +10,7 @@ const FILE: &str = "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:urn:uuid:1\r\nFN:Ada Lovel
 fn import(desk: &mut MemoryDesk, file: &str) -> ImportReport {
     let opened = Opened::file("a.vcf", file.as_bytes()).unwrap();
     let mut import = Import::of(&opened, "a.vcf", false);
-    while import.take_some(desk).unwrap() {}
+    while import.take_some(desk, &mut |_, _| ()).unwrap() {}
     assert_eq!(import.progress().0, import.progress().1);
     import.report()
 }
@@ -176,7 +176,7 @@ fn a_card_file_may_be_in_utf_16_or_begin_late() {
     {
         let opened = Opened::file("x", &bytes).unwrap();
         let mut import = Import::of(&opened, "x", false);
-        while import.take_some(&mut desk).unwrap() {}
+        while import.take_some(&mut desk, &mut |_, _| ()).unwrap() {}
         let report = import.report();
         assert_eq!((report.kind.as_str(), report.people_created + report.people_known), ("vCard", 3));
     }
