@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod codes;
+mod bad_relays;
 mod commands;
 mod folders;
 mod pairing;
