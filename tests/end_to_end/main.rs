@@ -4,8 +4,8 @@
 //! `support` folder starts the programs, listens in on the relay's socket and looks for what must not be there.
 #![cfg(unix)]
 
-mod codes;
 mod bad_relays;
+mod codes;
 mod commands;
 mod folders;
 mod pairing;
