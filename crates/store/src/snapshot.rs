@@ -15,12 +15,12 @@ use crate::{StoreError, StoredLog};
 /// Pages that it needs are not reused while it lives, in any process; hold it briefly.
 pub struct Snapshot {
     redb: ReadTransaction,
-    cache: PackCache,
+    cache: Box<PackCache>,
 }
 
 impl Snapshot {
     pub(crate) fn new(transaction: ReadTransaction) -> Self {
-        Self { redb: transaction, cache: PackCache::default() }
+        Self { redb: transaction, cache: Box::default() }
     }
 
     /// The logs of one space (a device has one: 0) or of one mailbox, to read.
