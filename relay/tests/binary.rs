@@ -1,4 +1,5 @@
 //! The program itself, as an operator runs it.
+#![allow(clippy::unwrap_used, reason = "tests")]
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader};
