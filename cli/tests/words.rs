@@ -62,9 +62,13 @@ fn an_empty_input_is_no_ticket() {
 }
 
 #[test]
-fn pairing_by_words_points_to_the_ticket() {
-    let ran = Device::empty().run(["device", "add", "--yes"]).code(2);
-    assert!(ran.err.contains("--ticket"), "{}", ran.err);
+fn what_is_no_code_is_refused_before_anything_is_sent() {
+    let device = Device::empty();
+    let ran = device.run(["device", "join", "17", "acid", "zoo", "lanch", "--relay", "ws://127.0.0.1:1#x"]).code(2);
+    assert!(ran.err.contains("this is no code") && ran.err.contains("word 3"), "{}", ran.err);
+    let ran = device.run(["device", "join", "17-acid-zoo-lunch"]).code(2);
+    assert!(ran.err.contains("--relay"), "{}", ran.err);
+    assert!(!device.home().exists());
 }
 
 #[test]
