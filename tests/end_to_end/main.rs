@@ -9,6 +9,7 @@ mod bad_relays;
 mod codes;
 mod commands;
 mod folders;
+mod killed;
 mod pairing;
 mod relays;
 mod support;

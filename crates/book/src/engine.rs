@@ -9,6 +9,8 @@ use ties_model::{Seed, WriteError};
 use crate::api::{BookError, ErrorKind};
 use crate::desk::{Desk, Here, Write};
 use crate::id::Id;
+use crate::network::in_one_line;
+use crate::opening;
 use crate::projection;
 use crate::rows::{Rows, Scan, note_key, person_key};
 
@@ -146,9 +148,9 @@ impl From<EditError> for Refusal {
 pub(crate) fn fault(error: Fault) -> BookError {
     let hint = match error {
         Fault::NoKey => Some("ties sync"),
-        _ => None,
+        _ => opening::advice(&error),
     };
-    let failed = BookError::new(ErrorKind::Failed, "the book's data cannot be used").caused_by(error);
+    let failed = BookError::new(ErrorKind::Failed, "the book's data cannot be used").caused_by(in_one_line(&error));
     BookError { hint: hint.map(str::to_owned), ..failed }
 }
 
@@ -156,7 +158,7 @@ pub(crate) fn fault(error: Fault) -> BookError {
 pub(crate) fn refused(error: EditError) -> BookError {
     match error {
         EditError::Fault(error) => fault(error),
-        other => BookError::new(ErrorKind::Failed, "the change could not be written").caused_by(other),
+        other => BookError::new(ErrorKind::Failed, "the change could not be written").caused_by(in_one_line(&other)),
     }
 }
 

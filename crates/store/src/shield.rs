@@ -1,6 +1,9 @@
 //! A damaged file is an error here, not a panic.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+use std::thread;
 
 use crate::StoreError;
 
@@ -13,8 +16,12 @@ use crate::StoreError;
 /// such a panic poisons, so that later calls fail too, or is a transaction that is given up.
 /// Callers' code must not run in here: its panics are bugs and stay panics.
 pub(crate) fn shield<T>(redb: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let stopped = |_| Err(StoreError::Damaged("it does not hold together".into()));
-    catch_unwind(AssertUnwindSafe(redb)).unwrap_or_else(stopped)
+    silence_shielded_panics();
+    let depth = DEPTH.get();
+    DEPTH.set(depth + 1);
+    let result = catch_unwind(AssertUnwindSafe(redb));
+    DEPTH.set(depth);
+    result.unwrap_or_else(|_| Err(StoreError::Damaged("it does not hold together".into())))
 }
 
 /// Drops a part of redb; closing can stumble over damage too.
@@ -23,4 +30,54 @@ pub(crate) fn shielded_drop<T>(part: T) {
         drop(part);
         Ok(())
     });
+}
+
+thread_local! {
+    /// How many shields this thread is behind.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Keeps the message of a panic that becomes an error from standard error, where it would stand
+/// before the error and tell of a bug that there is not. All other panics go to the hook that was
+/// there before.
+fn silence_shielded_panics() {
+    static HOOK: Once = Once::new();
+    // A hook cannot be set by a thread that panics, and a drop may be part of that.
+    if HOOK.is_completed() || thread::panicking() {
+        return;
+    }
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |about| {
+            if DEPTH.try_with(Cell::get).unwrap_or(0) == 0 {
+                before(about);
+            }
+        }));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn only_a_shielded_panic_is_silent() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let thread = thread::current().id();
+        set_hook(Box::new(move |_| {
+            if thread::current().id() == thread {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }));
+        let nested = shield(|| shield::<()>(|| panic_any("inner")).or(Ok(())).and_then(|()| panic_any("outer")));
+        assert!(matches!(nested, Err::<(), _>(StoreError::Damaged(_))));
+        assert_eq!(told.load(Ordering::SeqCst), 0);
+        catch_unwind(|| panic_any("a bug")).expect_err("a panic");
+        assert_eq!(told.load(Ordering::SeqCst), 1);
+    }
 }
