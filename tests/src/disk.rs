@@ -23,6 +23,17 @@ struct State {
     failed: bool,
 }
 
+/// What a power failure left of the writes that were not flushed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Survivors {
+    /// Writes that came through.
+    pub whole: u64,
+    /// Writes of which some sectors came through.
+    pub torn: u64,
+    /// Writes of which nothing came through.
+    pub lost: u64,
+}
+
 enum Change {
     Write(u64, Vec<u8>),
     Length(u64),
@@ -62,7 +73,8 @@ impl CrashingDisk {
 
     /// Loses power and gets it back. Each sector that was written since the last flush is as it was, or as any of the
     /// writes left it; each change of length has happened or not. `fate` decides which.
-    pub fn crash(&self, fate: u64) {
+    /// Tells how many writes came through whole, in part and not at all.
+    pub fn crash(&self, fate: u64) -> Survivors {
         let mut state = self.state();
         // At times all of it survives, at times none, mostly a random part.
         let odds = [0, 25, 50, 75, 100][(mix(fate) % 5) as usize];
@@ -75,21 +87,30 @@ impl CrashingDisk {
             mix(fate ^ mix(place) ^ mix(*times << 32)) % 100 < odds
         };
         let mut bytes = std::mem::take(&mut state.flushed);
+        let mut survivors = Survivors::default();
         for change in std::mem::take(&mut state.unflushed) {
             match change {
                 Change::Length(length) if survives(u64::MAX) => bytes.resize(length as usize, 0),
                 Change::Length(_) => {}
                 Change::Write(offset, data) => {
+                    let mut written = 0;
                     for (n, sector) in data.chunks(SECTOR).enumerate() {
                         let at = offset as usize + n * SECTOR;
                         if at + sector.len() <= bytes.len() && survives(at as u64) {
                             bytes[at..at + sector.len()].copy_from_slice(sector);
+                            written += sector.len();
                         }
+                    }
+                    match written {
+                        0 => survivors.lost += 1,
+                        whole if whole == data.len() => survivors.whole += 1,
+                        _ => survivors.torn += 1,
                     }
                 }
             }
         }
         *state = State { flushed: bytes.clone(), seen: bytes, ..State::default() };
+        survivors
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

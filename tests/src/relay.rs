@@ -134,7 +134,11 @@ impl RelayHost {
 }
 
 /// A disk with an empty database, which is there wholly or not at all: a store makes it under another name.
-pub(crate) fn new_disk() -> CrashingDisk {
+///
+/// # Panics
+/// Never: the disk works.
+#[must_use]
+pub fn new_disk() -> CrashingDisk {
     let disk = CrashingDisk::default();
     drop(open(&disk).expect("a disk that works"));
     CrashingDisk::of(disk.image())
