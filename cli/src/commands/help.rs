@@ -26,7 +26,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
         "Data",
         &[
             ("import FILE …", "take in vCards, LinkedIn's archive, Google's CSV"),
-            ("export --to FORMAT", "vcf or json, for other programs and for keeping"),
+            ("export --to FORMAT", "vcf, vcf3 or json, for other programs and for keeping"),
             ("rm WHO", "delete a person or a note"),
             ("undo [N|ID]", "take back the last operation, the last N, or one of ops"),
             ("redo", "bring back what was undone last"),
