@@ -9,7 +9,7 @@ mod model;
 
 use std::collections::BTreeMap;
 
-use ties_engine::{CreateOptions, EditError, Environment, OpenError, Space};
+use ties_engine::{CreateOptions, Environment, OpenError, Space};
 use ties_sealed_log::Vector;
 use ties_tests::{CrashingDisk, Dice, Lines, Survivors, new_disk, open};
 
@@ -131,7 +131,7 @@ impl Device {
         loop {
             let plan = Plan::roll(&mut self.dice);
             let mut model = self.model.clone();
-            let written = space.write(|edit| model.carry_out(&plan, edit, &mut self.dice).map_err(EditError::from));
+            let written = space.write(|edit| model.carry_out(&plan, edit, &mut self.dice));
             if written.is_err() {
                 assert!(self.disk.has_failed(), "a write fails on a disk that works: {written:?}");
                 self.count(if plan.is_bulk() { "in a bulk edit" } else { "in a small edit" });

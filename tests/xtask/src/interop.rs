@@ -22,8 +22,7 @@ pub(crate) fn run() -> Result<(), String> {
             return Ok(());
         }
     };
-    step("ties", cargo(["build", "--quiet", "--package", "ties-cli", "--bin", "ties"]))?;
-    step("invented people", cargo(["build", "--quiet", "--package", "ties-book", "--example", "sample"]))?;
+    step("programs", cargo(["build", "--quiet", "--bins", "--examples", "--workspace"]))?;
     let mut script = Command::new(python);
     script.arg(root().join("tests/interop/vcards.py"));
     script.args([target.join("debug/ties"), target.join("debug/examples/sample"), corpus()?]);

@@ -11,7 +11,7 @@ pub(crate) fn run() -> Result<(), String> {
         println!("!! SKIPPED: completion in shells, because there is no python3 to type at them");
         return Ok(());
     }
-    step("ties", cargo(["build", "--quiet", "--package", "ties-cli", "--bin", "ties"]))?;
+    step("programs", cargo(["build", "--quiet", "--bins", "--examples", "--workspace"]))?;
     let mut script = Command::new("python3");
     script.arg(root().join("tests/interop/shells.py")).arg(target.join("debug/ties"));
     step("completion, in bash, zsh and fish", script)
