@@ -87,7 +87,9 @@ def ours_is_read(ties, sample, folder):
 
 def the_corpus_is_read(ties, corpus, folder):
     """Cards of many programs, some of them broken, as they come out of ties."""
-    reports = json.loads(ties("import", "--json", *sorted(corpus.glob("*.vcf")), codes=(0, 6)))["files"]
+    # One of them is no card: it begins with --BEGIN:VCARD.
+    cards = sorted(path for path in corpus.glob("*.vcf") if path.read_bytes().lstrip(b"\xef\xbb\xbf \r\n")[:2] != b"--")
+    reports = json.loads(ties("import", "--json", *cards, codes=(0, 6)))["files"]
     rejects = sum(len(report["rejects"]) for report in reports)
     print(f"cards of the corpus that are none: {rejects}")
     # What vobject makes of the rest is its own affair: it keeps apart what is written twice, for example.
