@@ -24,7 +24,9 @@ impl Server {
     pub(crate) fn start() -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut process = Command::new(program())
-            .args(["--listen", "127.0.0.1:0", "--open", "--data"])
+            .args(["--listen", "127.0.0.1:0", "--open"])
+            // All of it comes from one address here.
+            .args(["--limit", "mailboxes-per-address=100000", "--data"])
             .arg(data.path().join("relay"))
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
