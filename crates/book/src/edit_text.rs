@@ -97,7 +97,7 @@ fn apply_to_person(desk: &mut dyn Desk, id: Id, before: &str, after: &str) -> Re
         desk.change(id, &mut |tx| edited.write_since(&base, tx).map(drop))?;
     }
     if !note.trim().is_empty() {
-        notes::write(desk, id, &note, NoteKind::Note)?;
+        notes::write(desk, Reference::person(id), &note, NoteKind::Note)?;
         changed.push("note".to_owned());
     }
     Ok((label, changed))

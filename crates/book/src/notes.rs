@@ -16,15 +16,15 @@ pub(crate) fn add(desk: &mut dyn Desk, who: &str, text: &str, kind: NoteKind) ->
     if text.trim().is_empty() {
         return Err(BookError::new(ErrorKind::Usage, "the note is empty"));
     }
-    Ok((write(desk, person, text, kind)?, person))
+    Ok((write(desk, Reference::person(person), text, kind)?, person))
 }
 
-/// Writes a note about a person.
-pub(crate) fn write(desk: &mut dyn Desk, person: Id, text: &str, kind: NoteKind) -> Result<Id, BookError> {
+/// Writes a note about a record.
+pub(crate) fn write(desk: &mut dyn Desk, about: Reference, text: &str, kind: NoteKind) -> Result<Id, BookError> {
     let created = desk.here().created();
     let note = Note {
         kind: model_kind(kind),
-        refs: [Reference::person(person)].into(),
+        refs: [about].into(),
         at: created.at.clone(),
         body: text.trim().to_owned(),
         created,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ties_model::{Link, Note, OrganizationKind, OrganizationRecord, Reference, text_key};
+use ties_model::{Link, OrganizationKind, OrganizationRecord, Reference, text_key};
 
 use crate::api::{BookError, ErrorKind, Labelled, NoteKind, OrganizationRow, OrganizationView, Removed};
 use crate::capture::key_and_value;
@@ -14,10 +14,11 @@ use crate::fold::{fold, words};
 use crate::handle::Shown;
 use crate::id::Id;
 use crate::list::{note_view, notes_about, person_row_among};
+use crate::notes;
 use crate::person_form::tags;
 use crate::person_view::{address, labelled};
 use crate::points;
-use crate::projection::{model_kind, note_organizations, note_people};
+use crate::projection::{note_organizations, note_people};
 use crate::resolve::{self, Record};
 use crate::rows::{self, Index, OrganizationEntry, PersonEntry, Rows};
 
@@ -244,18 +245,7 @@ pub(crate) fn note(desk: &mut dyn Desk, name: &str, text: &str, kind: NoteKind) 
         return Err(BookError::new(ErrorKind::Usage, "the note is empty"));
     }
     let (about, _) = write(desk, name, &[])?;
-    let created = desk.here().created();
-    let note = Note {
-        kind: model_kind(kind),
-        refs: [Reference::organization(about)].into(),
-        at: created.at.clone(),
-        body: text.trim().to_owned(),
-        created,
-        ..Note::default()
-    };
-    let id = desk.fresh_id()?;
-    // A text object must come from a seed; with a fresh id nobody else can make the same one.
-    desk.seed(id, &mut |tx| Note::seed(tx, &note))?;
+    let id = notes::write(desk, Reference::organization(about), text, kind)?;
     Ok((id, about))
 }
 
