@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ties_sealed_log::{
-    Change, Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, OpenError, OpenLog, Payload,
-    Roads, Sealed, Tip, WrapContext, actor,
+    Change, Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, MembershipAct, OpenError,
+    OpenLog, Payload, Roads, Sealed, Tip, WrapContext, actor,
 };
 use ties_store::{Read, Table, Transaction};
 
@@ -240,7 +240,7 @@ impl<'t> Batch<'t> {
         if genesis && entry.name() != self.roster.space.genesis {
             return Ok(Verdict::Bad("the genesis of another space".into()));
         }
-        if genesis || crate::roster::act(payload.clone()).is_some() {
+        if genesis || MembershipAct::of(payload.clone()).is_some() {
             let author = match &payload {
                 Payload::Genesis(birth) => birth.founder.id(),
                 _ => self.roster.author(&entry.log()).ok_or(Fault::Damaged("an author"))?,
@@ -279,7 +279,16 @@ impl<'t> Batch<'t> {
                 }
             }
             Payload::Roads(roads) => self.learn_roads(roads)?,
-            Payload::Beacon | Payload::Genesis(_) | Payload::Add(_) => {}
+            Payload::Beacon
+            | Payload::Genesis(_)
+            | Payload::Add(_)
+            | Payload::SetRole(_)
+            | Payload::Rename(_)
+            | Payload::Remove(_)
+            | Payload::Reset(_)
+            | Payload::Admit(_)
+            | Payload::ChangeRecovery(_)
+            | Payload::Decision(_) => {}
         }
         Ok(Verdict::Apply(payload))
     }

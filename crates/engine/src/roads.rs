@@ -96,7 +96,7 @@ impl Space {
             mailbox: None,
             parents: Vec::new(),
             grants: vec![(key.id(), PUT | GET | MANAGE)],
-            recovery: members.recovery().map(|recovery| recovery.mark(relay)),
+            recovery: members.recovery().first().map(|recovery| recovery.mark(relay)),
             random: self.inner.environment().bytes(),
             signer: key.id(),
         };

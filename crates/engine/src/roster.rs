@@ -34,7 +34,9 @@ impl Roster {
                     name,
                     author: kept.author,
                     time: kept.time,
-                    act: act(other).ok_or(Fault::Damaged("a membership entry"))?,
+                    // Nothing counts them along the chain yet: no log comes near the bound.
+                    number: 1,
+                    act: MembershipAct::of(other).ok_or(Fault::Damaged("a membership entry"))?,
                 }),
             }
         }
@@ -53,7 +55,7 @@ impl Roster {
             return Some(*device);
         }
         let claim = self.claims.get(log)?;
-        let certificate = &self.members.as_ref()?.get(&claim.device)?.certificate;
+        let certificate = self.members.as_ref()?.certificate(&claim.device)?;
         if !self.holds(certificate, claim, log) {
             return None;
         }
@@ -83,17 +85,6 @@ impl Roster {
     pub(crate) fn logs_of(&self, device: &DeviceId) -> Vec<LogId> {
         self.claims.iter().filter(|(_, claim)| claim.device == *device).map(|(log, _)| *log).collect()
     }
-}
-
-/// What a membership payload says about who belongs; `None` for payloads that are not membership.
-pub(crate) fn act(payload: Payload) -> Option<MembershipAct> {
-    Some(match payload {
-        Payload::Add(add) => MembershipAct::Add(add),
-        Payload::Rotate(rotate) => MembershipAct::Other { parents: rotate.parents },
-        Payload::Share(share) => MembershipAct::Other { parents: share.parents },
-        Payload::Roads(roads) => MembershipAct::Other { parents: roads.parents },
-        _ => return None,
-    })
 }
 
 fn payload(kept: &MembershipRecord) -> Result<Payload, Fault> {

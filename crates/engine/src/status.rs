@@ -90,7 +90,7 @@ impl Space {
             roads: road_states,
             waiting: waiting(&snapshot)?,
             bad: snapshot.pairs(BAD, &[])?.len(),
-            recovery: Roster::load(&snapshot)?.members.map(|members| members.recovery().is_some()),
+            recovery: Roster::load(&snapshot)?.members.map(|members| !members.recovery().is_empty()),
         })
     }
 }

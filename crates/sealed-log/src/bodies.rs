@@ -6,6 +6,7 @@ use serde_bytes::ByteBuf;
 use crate::device::DeviceCert;
 use crate::encode;
 use crate::ids::{DeviceId, EntryName, EpochId, MailboxId, Pseudonym, RelayKey, SpaceId, hash};
+use crate::payload::Dep;
 use crate::recovery::RecoveryCert;
 
 /// Binds a log to the device that writes it.
@@ -80,6 +81,51 @@ pub struct Add {
     pub role: Role,
     /// What its owner calls it.
     pub name: String,
+}
+
+/// Changes what a member may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetRole {
+    /// All maximal membership entries that the author knew, sorted.
+    pub parents: Vec<EntryName>,
+    /// Whose role.
+    pub device: DeviceId,
+    /// What it may do from now on.
+    pub role: Role,
+}
+
+/// Gives a member another name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rename {
+    /// All maximal membership entries that the author knew, sorted.
+    pub parents: Vec<EntryName>,
+    /// Whose name.
+    pub device: DeviceId,
+    /// What its owner calls it.
+    pub name: String,
+}
+
+/// Shuts a device out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remove {
+    /// All maximal membership entries that the author knew, sorted.
+    pub parents: Vec<EntryName>,
+    /// Which device.
+    pub device: DeviceId,
+    /// What becomes of what it wrote.
+    pub manner: Manner,
+}
+
+/// What becomes of what a removed device wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manner {
+    /// It signs off: everything counts.
+    Retire,
+    /// It is lost or stolen: what lies beyond the pins is not taken on its word alone.
+    Revoke {
+        /// The tips of its logs that the remover knew, sorted; at most [`crate::MAX_PINS`].
+        pins: Vec<Dep>,
+    },
 }
 
 /// A new epoch.

@@ -40,9 +40,11 @@ mod members;
 mod memory;
 mod padding;
 mod payload;
+mod recovered;
 mod recovery;
 mod seal;
 pub mod seed_change;
+mod sender;
 mod statement;
 mod vector;
 
@@ -58,8 +60,8 @@ pub const MAX_BRANCHES: usize = 8;
 
 pub use access::AccessList;
 pub use bodies::{
-    Add, Change, Changes, Genesis, KnownPseudonym, OpenLog, RecoveryEnvelope, RelayRoad, Roads, Role, Rotate, Share,
-    Wrap, epoch_id,
+    Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, RecoveryEnvelope, RelayRoad, Remove, Rename, Roads,
+    Role, Rotate, SetRole, Share, Wrap, epoch_id,
 };
 pub use codec::{DecodeError, decode, encode};
 pub use device::{DeviceCert, DeviceKeys};
@@ -68,12 +70,14 @@ pub use entry::{ENTRY_VERSION, ENVELOPE_SEALED, Entry, EntryError, OpenError, Po
 pub use ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, StatementName, hash};
 pub use keys::{KEM_KEY_LEN, KeyError, LogKey, PseudonymKey, RelaySecret, Secret};
 pub use log::{Appended, Log, judge};
-pub use members::{Member, Members, MembershipAct, MembershipEntry};
+pub use members::{Member, Members, MembershipAct, MembershipEntry, Removed};
 pub use memory::MemoryLog;
 pub use padding::{FLOOR, MAX_UNPACKED, UnpackError, pack, padme, unpack};
-pub use payload::{Dep, Kind, MAX_MEMBERSHIP, MAX_NAME, MAX_PARENTS, Payload, Sealed};
+pub use payload::{Decision, Dep, Kind, MAX_MEMBERSHIP, MAX_NAME, MAX_PARENTS, MAX_PINS, Payload, Sealed};
+pub use recovered::{Admit, ChangeRecovery, Listed, Reset};
 pub use recovery::{RecoveryCert, RecoveryKeys, RecoveryWords};
 pub use seal::{EpochKey, SEAL_OVERHEAD, SealError, WRAP_LEN, WrapContext};
+pub use sender::KnownEpoch;
 pub use statement::{
     AccessError, AccessStatement, CLOSED, GET, LogOpening, MANAGE, MAX_GRANTS, MAX_STATEMENTS, PUT, StatementBody,
 };

@@ -5,10 +5,11 @@ use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::bodies::{Add, Genesis, Role};
+use crate::bodies::{Add, Genesis, Manner, Remove, Rename, Role, SetRole};
 use crate::device::DeviceCert;
 use crate::ids::{DeviceId, EntryName, SpaceId};
-use crate::payload::MAX_PARENTS;
+use crate::payload::{Dep, MAX_PARENTS, Payload};
+use crate::recovered::{Admit, ChangeRecovery, Reset};
 use crate::recovery::RecoveryCert;
 
 /// A device of the space.
@@ -28,6 +29,23 @@ pub struct Member {
     pub time: u64,
 }
 
+/// A device that belonged and does not any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// What it was.
+    pub member: Member,
+    /// Who shut it out, sorted; nobody when it was crowded out.
+    pub by: Vec<DeviceId>,
+    /// The entries that did, sorted.
+    pub entries: Vec<EntryName>,
+    /// When the first of their authors says it was written, for display.
+    pub time: u64,
+    /// It signed itself off and nobody revoked it: everything of it counts.
+    pub retired: bool,
+    /// The pins of all revokes that count, sorted.
+    pub pins: Vec<Dep>,
+}
+
 /// A membership entry that was opened, with the device behind the log it stands in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MembershipEntry {
@@ -37,6 +55,9 @@ pub struct MembershipEntry {
     pub author: DeviceId,
     /// When its author says it was written, for display.
     pub time: u64,
+    /// How many membership entries there are along its log's chain up to this one, from 1. Those beyond
+    /// [`Members::MAX_ENTRIES`] say nothing.
+    pub number: u32,
     /// What it says.
     pub act: MembershipAct,
 }
@@ -46,7 +67,26 @@ pub struct MembershipEntry {
 pub enum MembershipAct {
     /// Admits a device.
     Add(Add),
-    /// Says nothing about who belongs, and is a parent of what follows: rotate, share, roads.
+    /// Changes a role.
+    SetRole(SetRole),
+    /// Changes a name.
+    Rename(Rename),
+    /// Shuts a device out.
+    Remove(Remove),
+    /// Says anew who belongs.
+    Reset(Reset),
+    /// A device let in by the recovery key.
+    Admit(Admit),
+    /// Another recovery key.
+    ChangeRecovery(ChangeRecovery),
+    /// A new epoch.
+    Rotate {
+        /// Its parents.
+        parents: Vec<EntryName>,
+        /// Who was given its key, sorted.
+        recipients: Vec<DeviceId>,
+    },
+    /// Says nothing about who belongs, and is a parent of what follows: share, roads.
     Other {
         /// Its parents.
         parents: Vec<EntryName>,
@@ -54,10 +94,46 @@ pub enum MembershipAct {
 }
 
 impl MembershipAct {
-    fn parents(&self) -> &[EntryName] {
+    /// What a payload says about who belongs; `None` for the genesis, which is the space itself, and for payloads that
+    /// are not membership.
+    #[must_use]
+    pub fn of(payload: Payload) -> Option<Self> {
+        Some(match payload {
+            Payload::Add(add) => Self::Add(add),
+            Payload::SetRole(set) => Self::SetRole(set),
+            Payload::Rename(rename) => Self::Rename(rename),
+            Payload::Remove(remove) => Self::Remove(remove),
+            Payload::Reset(reset) => Self::Reset(reset),
+            Payload::Admit(admit) => Self::Admit(admit),
+            Payload::ChangeRecovery(change) => Self::ChangeRecovery(change),
+            Payload::Rotate(rotate) => {
+                let recipients = rotate.wraps.iter().map(|wrap| wrap.recipient).collect();
+                Self::Rotate { parents: rotate.parents, recipients }
+            }
+            Payload::Share(share) => Self::Other { parents: share.parents },
+            Payload::Roads(roads) => Self::Other { parents: roads.parents },
+            Payload::OpenLog(_)
+            | Payload::Changes(_)
+            | Payload::Beacon
+            | Payload::Genesis(_)
+            | Payload::Decision(_) => {
+                return None;
+            }
+        })
+    }
+
+    /// The membership entries that its author knew.
+    #[must_use]
+    pub fn parents(&self) -> &[EntryName] {
         match self {
             Self::Add(add) => &add.parents,
-            Self::Other { parents } => parents,
+            Self::SetRole(set) => &set.parents,
+            Self::Rename(rename) => &rename.parents,
+            Self::Remove(remove) => &remove.parents,
+            Self::Reset(reset) => &reset.parents,
+            Self::Admit(admit) => &admit.parents,
+            Self::ChangeRecovery(change) => &change.parents,
+            Self::Rotate { parents, .. } | Self::Other { parents } => parents,
         }
     }
 }
@@ -66,14 +142,20 @@ impl MembershipAct {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Members {
     space: SpaceId,
-    recovery: Option<RecoveryCert>,
+    recovery: Vec<RecoveryCert>,
     members: BTreeMap<DeviceId, Member>,
+    removed: BTreeMap<DeviceId, Removed>,
+    readers: BTreeMap<DeviceId, Vec<EntryName>>,
+    rotates: BTreeSet<EntryName>,
     heads: Vec<EntryName>,
 }
 
 impl Members {
     /// Most members of a space.
     pub const MAX: usize = 64;
+
+    /// Most membership entries along one log's chain.
+    pub const MAX_ENTRIES: u32 = 512;
 
     /// Resolves the known entries. `genesis` is the entry whose payload gave the space its id.
     #[must_use]
@@ -90,8 +172,13 @@ impl Members {
         let history = History::of(root, birth.founder.id(), entries);
         let mut members = BTreeMap::from([(founder.certificate.id(), founder)]);
         history.admissions().for_each(|(entry, add)| admit(&mut members, root, entry, add));
+        let removed = history.remove(&mut members);
         history.crowd_out(&mut members, root);
-        Self { space: birth.space(), recovery: birth.recovery.clone(), members, heads: history.heads() }
+        let readers = members.iter().filter(|(_, member)| member.role == Role::Reader);
+        let readers = readers.map(|(device, member)| (*device, vec![member.entry])).collect();
+        let rotates = history.rotates(birth);
+        let recovery = birth.recovery.iter().cloned().collect();
+        Self { space: birth.space(), recovery, members, removed, readers, rotates, heads: history.heads() }
     }
 
     /// The space.
@@ -100,10 +187,11 @@ impl Members {
         self.space
     }
 
-    /// The recovery key, if the space has one.
+    /// The recovery keys that stand: none in a space without, one in general, several when it was changed at two
+    /// places at once.
     #[must_use]
-    pub fn recovery(&self) -> Option<&RecoveryCert> {
-        self.recovery.as_ref()
+    pub fn recovery(&self) -> &[RecoveryCert] {
+        &self.recovery
     }
 
     /// A member.
@@ -115,6 +203,44 @@ impl Members {
     /// All members, sorted by id.
     pub fn iter(&self) -> impl Iterator<Item = (&DeviceId, &Member)> {
         self.members.iter()
+    }
+
+    /// What a member may do; `None` for who is none.
+    #[must_use]
+    pub fn role(&self, device: &DeviceId) -> Option<Role> {
+        self.get(device).map(|member| member.role)
+    }
+
+    /// Whether a device is a member and no mere reader.
+    #[must_use]
+    pub fn may_write(&self, device: &DeviceId) -> bool {
+        self.role(device).is_some_and(|role| role >= Role::Writer)
+    }
+
+    /// Everybody who once belonged and does not any more, sorted by id.
+    pub fn removed(&self) -> impl Iterator<Item = (&DeviceId, &Removed)> {
+        self.removed.iter()
+    }
+
+    /// The keys of a device that belongs or once did: its claims of logs are verified against them.
+    #[must_use]
+    pub fn certificate(&self, device: &DeviceId) -> Option<&DeviceCert> {
+        let member = self.members.get(device).or_else(|| self.removed.get(device).map(|removed| &removed.member));
+        member.map(|member| &member.certificate)
+    }
+
+    /// For a member that is a reader, the entries that made it one, sorted: what it wrote beside or after them does
+    /// not count. Empty for others.
+    #[must_use]
+    pub fn reader_since(&self, device: &DeviceId) -> &[EntryName] {
+        self.readers.get(device).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a rotate counts: as of its parents, its author could write and its recipients were the members and the
+    /// recovery keys. The first has no parents and is the founder's.
+    #[must_use]
+    pub fn rotate_counts(&self, rotate: &EntryName) -> bool {
+        self.rotates.contains(rotate)
     }
 
     /// All maximal membership entries: what the next one names as its parents, sorted. Of more than
@@ -163,7 +289,8 @@ impl<'e> History<'e> {
         let entries: BTreeMap<_, _> = entries.iter().map(|entry| (entry.name, entry)).collect();
         let mut children: BTreeMap<EntryName, Vec<&MembershipEntry>> = BTreeMap::new();
         let mut missing: BTreeMap<EntryName, usize> = BTreeMap::new();
-        for entry in entries.values().filter(|entry| entry.name != root) {
+        let counted = entries.values().filter(|entry| entry.name != root && entry.number <= Members::MAX_ENTRIES);
+        for entry in counted {
             let parents: BTreeSet<_> = entry.act.parents().iter().collect();
             missing.insert(entry.name, parents.len());
             parents.into_iter().for_each(|parent| children.entry(*parent).or_default().push(entry));
@@ -195,7 +322,12 @@ impl<'e> History<'e> {
             past
         });
         let by_admin = entry.author == founder || past.iter().any(|name| self.makes_admin(name, &entry.author));
-        if by_admin && matches!(entry.act, MembershipAct::Add(_)) {
+        let counts = match &entry.act {
+            MembershipAct::Add(_) => by_admin,
+            MembershipAct::Remove(remove) => by_admin || remove.device == entry.author,
+            _ => false,
+        };
+        if counts {
             Rc::make_mut(&mut past).insert(entry.name);
         }
         self.admitted.insert(entry.name, past);
@@ -218,6 +350,55 @@ impl<'e> History<'e> {
             if admitted.contains(name) { self.add(name) } else { None }
         };
         self.admitted.iter().filter_map(counts)
+    }
+
+    /// Takes out who was removed.
+    fn remove(&self, members: &mut BTreeMap<DeviceId, Member>) -> BTreeMap<DeviceId, Removed> {
+        let mut removed: BTreeMap<DeviceId, Removed> = BTreeMap::new();
+        for (name, counting) in &self.admitted {
+            let Some(entry) = self.entries.get(name).filter(|_| counting.contains(name)) else { continue };
+            let MembershipAct::Remove(remove) = &entry.act else { continue };
+            if let Some(member) = members.remove(&remove.device) {
+                let nothing = Removed {
+                    member,
+                    by: Vec::new(),
+                    entries: Vec::new(),
+                    time: entry.time,
+                    retired: true,
+                    pins: Vec::new(),
+                };
+                removed.insert(remove.device, nothing);
+            }
+            let Some(removed) = removed.get_mut(&remove.device) else { continue };
+            removed.by.push(entry.author);
+            removed.entries.push(*name);
+            removed.time = removed.time.min(entry.time);
+            match &remove.manner {
+                Manner::Retire => {}
+                Manner::Revoke { pins } => {
+                    removed.retired = false;
+                    removed.pins.extend(pins);
+                }
+            }
+        }
+        for removed in removed.values_mut() {
+            removed.by.sort_unstable();
+            removed.by.dedup();
+            removed.pins.sort_unstable();
+            removed.pins.dedup();
+        }
+        removed
+    }
+
+    /// The epochs' beginnings: those of the founder's that has no parents, and of those who were let in.
+    fn rotates(&self, birth: &Genesis) -> BTreeSet<EntryName> {
+        let first = |entry: &MembershipEntry| match &entry.act {
+            MembershipAct::Rotate { parents, .. } => {
+                (parents.is_empty() && entry.author == birth.founder.id()) || self.admitted.contains_key(&entry.name)
+            }
+            _ => false,
+        };
+        self.entries.values().filter(|entry| first(entry)).map(|entry| entry.name).collect()
     }
 
     /// Of more than [`Members::MAX`] members, keeps those whose admission has the fewest others in its past.

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bodies::{Add, Changes, Genesis, OpenLog, Roads, Rotate, Share};
+use crate::bodies::{Add, Changes, Genesis, Manner, OpenLog, Remove, Rename, Roads, Rotate, SetRole, Share};
 use crate::ids::{EntryName, LogId};
+use crate::recovered::{Admit, ChangeRecovery, Reset};
 use crate::{DecodeError, LogOpening, Members, WRAP_LEN, decode, encode};
 
 /// Most bytes of a device's or a space's name.
@@ -11,6 +12,9 @@ pub const MAX_NAME: usize = 200;
 
 /// Most parents of a membership entry.
 pub const MAX_PARENTS: usize = 64;
+
+/// Most pins of a revoke: as many as its body has room for.
+pub const MAX_PINS: usize = 1_700;
 
 /// Most bytes of a membership entry's body.
 pub const MAX_MEMBERSHIP: usize = 128 << 10;
@@ -85,6 +89,8 @@ pub enum Kind {
     Share = 22,
     Reset = 23,
     Roads = 24,
+    Admit = 25,
+    ChangeRecovery = 26,
     Recovery = 32,
     Decision = 33,
     Checkpoint = 34,
@@ -113,12 +119,35 @@ pub enum Payload {
     Genesis(Genesis),
     /// A device is admitted.
     Add(Add),
+    /// A member's role is changed.
+    SetRole(SetRole),
+    /// A member gets another name.
+    Rename(Rename),
+    /// A device is shut out.
+    Remove(Remove),
     /// A new epoch of keys.
     Rotate(Rotate),
     /// An epoch key for one member.
     Share(Share),
+    /// The recovery key says anew who belongs.
+    Reset(Reset),
     /// Where the members meet.
     Roads(Roads),
+    /// The recovery key lets a device in.
+    Admit(Admit),
+    /// Another recovery key.
+    ChangeRecovery(ChangeRecovery),
+    /// What becomes of entries in quarantine: the deps name the tips.
+    Decision(Decision),
+}
+
+/// What becomes of entries in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decision {
+    /// The deps of the entry make them count, as they do for every entry.
+    Accept,
+    /// They need not be shown again.
+    Discard,
 }
 
 impl Payload {
@@ -131,9 +160,16 @@ impl Payload {
             Self::Beacon => Kind::Beacon,
             Self::Genesis(_) => Kind::Genesis,
             Self::Add(_) => Kind::Add,
+            Self::SetRole(_) => Kind::Role,
+            Self::Rename(_) => Kind::Rename,
+            Self::Remove(_) => Kind::Remove,
             Self::Rotate(_) => Kind::Rotate,
             Self::Share(_) => Kind::Share,
+            Self::Reset(_) => Kind::Reset,
             Self::Roads(_) => Kind::Roads,
+            Self::Admit(_) => Kind::Admit,
+            Self::ChangeRecovery(_) => Kind::ChangeRecovery,
+            Self::Decision(_) => Kind::Decision,
         }
     }
 
@@ -144,9 +180,16 @@ impl Payload {
             Self::Beacon => Vec::new(),
             Self::Genesis(body) => encode(body),
             Self::Add(body) => encode(body),
+            Self::SetRole(body) => encode(body),
+            Self::Rename(body) => encode(body),
+            Self::Remove(body) => encode(body),
             Self::Rotate(body) => encode(body),
             Self::Share(body) => encode(body),
+            Self::Reset(body) => encode(body),
             Self::Roads(body) => encode(body),
+            Self::Admit(body) => encode(body),
+            Self::ChangeRecovery(body) => encode(body),
+            Self::Decision(body) => encode(body),
         }
     }
 
@@ -158,9 +201,16 @@ impl Payload {
             3 => return Err(DecodeError::Trailing(body.len())),
             16 => Self::Genesis(decode(body)?),
             17 => Self::Add(decode(body)?),
+            18 => Self::SetRole(decode(body)?),
+            19 => Self::Rename(decode(body)?),
+            20 => Self::Remove(decode(body)?),
             21 => Self::Rotate(decode(body)?),
             22 => Self::Share(decode(body)?),
+            23 => Self::Reset(decode(body)?),
             24 => Self::Roads(decode(body)?),
+            25 => Self::Admit(decode(body)?),
+            26 => Self::ChangeRecovery(decode(body)?),
+            33 => Self::Decision(decode(body)?),
             _ => return Ok(None),
         };
         rule(body.len() <= MAX_MEMBERSHIP || !Kind::is_membership(kind))?;
@@ -171,7 +221,7 @@ impl Payload {
     /// The rules of each kind that types alone do not hold.
     fn check(&self) -> Result<(), DecodeError> {
         match self {
-            Self::Beacon => Ok(()),
+            Self::Beacon | Self::Decision(_) => Ok(()),
             Self::OpenLog(open) => rule(open.signature.len() == 64),
             Self::Changes(changes) => {
                 rule(changes.items.iter().all(|item| usize::from(item.nonce) <= changes.nonces.len()))
@@ -180,6 +230,18 @@ impl Payload {
             Self::Add(add) => {
                 parents(&add.parents)?;
                 rule(add.name.len() <= MAX_NAME)
+            }
+            Self::SetRole(set) => parents(&set.parents),
+            Self::Rename(rename) => {
+                parents(&rename.parents)?;
+                rule(rename.name.len() <= MAX_NAME)
+            }
+            Self::Remove(remove) => {
+                parents(&remove.parents)?;
+                match &remove.manner {
+                    Manner::Retire => Ok(()),
+                    Manner::Revoke { pins } => rule(pins.len() <= MAX_PINS && ascending(pins)),
+                }
             }
             Self::Rotate(rotate) => {
                 parents(&rotate.parents)?;
@@ -190,6 +252,21 @@ impl Payload {
             Self::Share(share) => {
                 parents(&share.parents)?;
                 rule(share.wrap.bytes.len() == WRAP_LEN)
+            }
+            Self::Reset(reset) => {
+                parents(&reset.parents)?;
+                let ids: Vec<_> = reset.members.iter().map(|listed| listed.certificate.id()).collect();
+                rule(!ids.is_empty() && ids.len() <= Members::MAX && ascending(&ids))?;
+                rule(reset.members.iter().all(|listed| listed.name.len() <= MAX_NAME))?;
+                rule(reset.signature.len() == 64)
+            }
+            Self::Admit(admit) => {
+                parents(&admit.parents)?;
+                rule(admit.name.len() <= MAX_NAME && admit.signature.len() == 64)
+            }
+            Self::ChangeRecovery(change) => {
+                parents(&change.parents)?;
+                rule(change.signature.len() == 64)
             }
             Self::Roads(roads) => {
                 parents(&roads.parents)?;

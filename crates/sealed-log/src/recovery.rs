@@ -5,7 +5,7 @@ use hpke::{Kem as _, Serializable, kem::XWing};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::ids::{DeviceId, RelayKey, hash};
+use crate::ids::{DeviceId, RelayKey, SpaceId, hash};
 use crate::keys::{KEM_KEY_LEN, KemPublic, KemSecret, KeyError, Secret, sign, strong_kem_key, verify};
 
 /// The twelve words that outrank every device of a space.
@@ -80,6 +80,11 @@ impl RecoveryKeys {
         RecoveryCert(bytes)
     }
 
+    /// Signs for one space and one author's log.
+    pub(crate) fn sign(&self, label: &str, space: &SpaceId, author: &DeviceId, body: &[u8]) -> [u8; 64] {
+        sign(&self.signing, label, &[&space.0, &author.0, body])
+    }
+
     pub(crate) fn kem(&self) -> &KemSecret {
         &self.kem
     }
@@ -110,9 +115,8 @@ impl RecoveryCert {
         }
         let cert = Self(bytes.to_vec());
         let (body, signature) = bytes.split_at(Self::LEN - 64);
-        let signing = body[1..33].try_into().map_err(|_| KeyError::Malformed)?;
         let signature = signature.try_into().map_err(|_| KeyError::Malformed)?;
-        verify(signing, "ties1/recovery-cert", &[body], signature)?;
+        verify(cert.signing(), "ties1/recovery-cert", &[body], signature)?;
         cert.kem()?;
         Ok(cert)
     }
@@ -134,6 +138,22 @@ impl RecoveryCert {
     #[must_use]
     pub fn mark(&self, relay: &RelayKey) -> [u8; 32] {
         hash("ties1/recovery-mark", &[&self.0[1..33], &relay.0])
+    }
+
+    pub(crate) fn verify(
+        &self,
+        label: &str,
+        space: &SpaceId,
+        author: &DeviceId,
+        body: &[u8],
+        signature: &[u8],
+    ) -> Result<(), KeyError> {
+        let signature = signature.try_into().map_err(|_| KeyError::Malformed)?;
+        verify(self.signing(), label, &[&space.0, &author.0, body], signature)
+    }
+
+    fn signing(&self) -> &[u8; 32] {
+        self.0[1..33].try_into().expect("the length was checked")
     }
 
     pub(crate) fn kem(&self) -> Result<KemPublic, KeyError> {

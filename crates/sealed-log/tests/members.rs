@@ -41,7 +41,7 @@ fn entry(number: usize, author: usize, parents: &[EntryName], admits: Option<(us
         }
     };
     let name = EntryName(hash("ties1/test", &[&number.to_be_bytes()]));
-    MembershipEntry { name, author: id(author), time: number as u64, act }
+    MembershipEntry { name, author: id(author), time: number as u64, number: 1, act }
 }
 
 fn resolve(entries: &[MembershipEntry]) -> Members {
@@ -53,10 +53,7 @@ fn roles(members: &Members) -> BTreeMap<DeviceId, Role> {
 }
 
 fn parents_of(entry: &MembershipEntry) -> &[EntryName] {
-    match &entry.act {
-        MembershipAct::Add(add) => &add.parents,
-        MembershipAct::Other { parents } => parents,
-    }
+    entry.act.parents()
 }
 
 /// Random histories: anybody, member or not, writes anything upon anything that is there.
@@ -94,7 +91,7 @@ fn by_the_rule(entries: &[MembershipEntry]) -> BTreeMap<DeviceId, Role> {
                 MembershipAct::Add(add) => {
                     add.role == Role::Admin && add.certificate.id() == of.author && counts(known, entry)
                 }
-                MembershipAct::Other { .. } => false,
+                _ => false,
             })
     }
     let mut members = BTreeMap::from([(id(0), Role::Admin)]);
