@@ -1,6 +1,6 @@
 //! How things stand: devices, relays, what waits and why.
 
-use ties_engine::{Device, RoadStatus, Role, View, Waiting};
+use ties_engine::{Device, RoadStatus, Role, SetAside, View, Waiting};
 
 use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, RelayRow, Reply, Status};
 use crate::book::Book;
@@ -27,7 +27,7 @@ impl Book {
         let count = |prefix: &[u8]| -> Result<usize, BookError> { Ok(view.rows(prefix).map_err(fault)?.count()) };
         let mut waiting: Vec<String> = status.waiting.iter().map(|(why, count)| waits(*why, *count)).collect();
         if status.bad > 0 {
-            waiting.push(format!("{} set aside, for they cannot be used", number(status.bad)));
+            waiting.push(set_aside(status.bad, &status.set_aside));
         }
         let unsent = status.roads.iter().any(|road| road.error.is_some() && road.to_send > 0);
         let stuck = unsent || !waiting.is_empty();
@@ -100,6 +100,24 @@ fn waits(why: Waiting, count: usize) -> String {
     };
     format!("{} waiting for {reason}", number(count))
 }
+
+/// Names the first few.
+fn set_aside(count: usize, first: &[SetAside]) -> String {
+    let names = first.iter().take(NAMED).map(|one| {
+        let name: String = one.name.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let device = one.device.as_deref().unwrap_or("an unknown device");
+        format!("no. {} of {device} ({name}…): {}", one.seq, one.reason)
+    });
+    let mut names: Vec<String> = names.collect();
+    if count > names.len() {
+        names.push(format!("{} more", count - names.len()));
+    }
+    let verb = if count == 1 { "it cannot be used" } else { "they cannot be used" };
+    format!("{} set aside, for {verb}: {}", number(count), names.join("; "))
+}
+
+/// How many entries that were set aside are named.
+const NAMED: usize = 3;
 
 fn number(entries: usize) -> String {
     if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ties_sealed_log::{
     Change, Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, MembershipAct, OpenError,
@@ -9,7 +10,8 @@ use ties_sealed_log::{
 };
 use ties_store::{Read, Table, Transaction};
 
-use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied};
+use crate::attempts::Attempts;
+use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied, most_operations};
 use crate::document::{DocumentId, Projection, check_change};
 use crate::documents::{Checked, Documents};
 use crate::records::{
@@ -32,7 +34,17 @@ pub(crate) fn absorb(
     projection: &dyn Projection,
     entries: Vec<Entry>,
 ) -> Result<Absorbed, Fault> {
-    let mut batch = Batch::begin(transaction, projection)?;
+    absorb_warily(transaction, projection, entries, &mut Attempts::unmarked())
+}
+
+/// As [`absorb`], with a mark for what is being read, should it end the process.
+pub(crate) fn absorb_warily(
+    transaction: &mut Transaction,
+    projection: &dyn Projection,
+    entries: Vec<Entry>,
+    attempts: &mut Attempts,
+) -> Result<Absorbed, Fault> {
+    let mut batch = Batch::begin(transaction, projection, attempts)?;
     batch.unjudged = entries.iter().map(place_of).collect();
     for entry in &entries {
         batch.take(entry)?;
@@ -46,7 +58,8 @@ pub(crate) fn absorb(
 
 /// Judges everything that waits, whatever it waits for.
 pub(crate) fn absorb_waiting(transaction: &mut Transaction, projection: &dyn Projection) -> Result<Absorbed, Fault> {
-    let mut batch = Batch::begin(transaction, projection)?;
+    let mut attempts = Attempts::unmarked();
+    let mut batch = Batch::begin(transaction, projection, &mut attempts)?;
     batch.retry()?;
     batch.documents.flush(batch.transaction, projection)?;
     Ok(batch.done)
@@ -83,6 +96,7 @@ struct Batch<'t> {
     keys: Keyring,
     roster: Roster,
     documents: Documents,
+    attempts: &'t mut Attempts,
     done: Absorbed,
     /// Entries that are in the log already and whose turn has yet to come: nothing that builds on them may come first.
     unjudged: BTreeSet<Place>,
@@ -97,7 +111,11 @@ struct Batch<'t> {
 const MAX_OPEN: usize = 64 << 20;
 
 impl<'t> Batch<'t> {
-    fn begin(transaction: &'t mut Transaction, projection: &'t dyn Projection) -> Result<Self, Fault> {
+    fn begin(
+        transaction: &'t mut Transaction,
+        projection: &'t dyn Projection,
+        attempts: &'t mut Attempts,
+    ) -> Result<Self, Fault> {
         Ok(Self {
             keys: keyring(transaction)?,
             roster: Roster::load(transaction)?,
@@ -109,6 +127,7 @@ impl<'t> Batch<'t> {
             news: false,
             transaction,
             projection,
+            attempts,
         })
     }
 
@@ -127,9 +146,18 @@ impl<'t> Batch<'t> {
         let place = place_of(entry);
         self.unjudged.remove(&place);
         self.asleep.remove(&place);
-        let verdict = match self.judge(entry)? {
-            Verdict::Apply(payload) => self.apply(entry, payload)?,
-            other => other,
+        let verdict = if self.attempts.begin(&entry.name()) {
+            let verdict = match self.judge(entry)? {
+                Verdict::Apply(payload) => self.apply(entry, payload)?,
+                other => other,
+            };
+            if self.attempts.are_careful() {
+                // Rows and packing read what it brought; only now it has done no harm.
+                self.documents.flush(self.transaction, self.projection)?;
+            }
+            verdict
+        } else {
+            Verdict::Bad("this program ended again and again while it read it".into())
         };
         match verdict {
             Verdict::Wait(wait) => {
@@ -374,9 +402,21 @@ fn check_all(
     log: &ties_sealed_log::LogId,
     changes: &Changes,
 ) -> Result<Vec<Checked>, String> {
+    let most = most_operations(changes.items.iter().map(|item| item.chunk.len()).sum());
+    let operations = AtomicUsize::new(0);
     let check = |items: &[Change]| -> Result<Vec<Checked>, String> {
-        items.iter().map(|item| check_one(projection, log, changes, item)).collect()
+        let mut checked = Vec::with_capacity(items.len());
+        for item in items {
+            let one = check_one(projection, log, changes, item)?;
+            // The sum alone decides, in whatever order the cores come to it.
+            if operations.fetch_add(one.change.len(), Ordering::Relaxed) + one.change.len() > most {
+                return Err(format!("more than {most} operations in one entry"));
+            }
+            checked.push(one);
+        }
+        Ok(checked)
     };
+    let check = &check;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores < 2 || changes.items.len() < WORTH_SHARING {
         return check(&changes.items);

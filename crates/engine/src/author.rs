@@ -8,7 +8,7 @@ use ties_sealed_log::{
 };
 use ties_store::{Read, Table, Transaction};
 
-use crate::document::DocumentId;
+use crate::document::{DocumentId, MAX_OPERATIONS};
 use crate::environment::Environment;
 use crate::records::{
     CLAIMS, ClaimRecord, EPOCHS, EpochRecord, Fault, LOG, NAMED, OWN_LOGS, SPACE, SpaceRecord, epoch_id, put_record,
@@ -19,8 +19,8 @@ use crate::secrets::device_keys;
 /// The one space that a device's database holds.
 pub(crate) const SPACE_NUMBER: u32 = 0;
 
-/// Documents' changes before sealing, in the order in which they apply.
-pub(crate) type Items = Vec<(DocumentId, Made, Vec<u8>)>;
+/// Documents' changes before sealing, in the order in which they apply, with how many operations each holds.
+pub(crate) type Items = Vec<(DocumentId, Made, Vec<u8>, usize)>;
 
 /// How a change was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub(crate) enum Made {
 /// Raw bytes of changes that go into one entry; compressed they stay far below an entry's bound.
 const BATCH: usize = 2 << 20;
 
+/// How many operations the changes of one entry may hold. Text takes a byte for each; a hundred bytes more can delete
+/// thousands of letters, and thousands of such changes fit into one entry: that is what is bounded here.
+pub(crate) fn most_operations(bytes: usize) -> usize {
+    MAX_OPERATIONS + bytes
+}
+
 /// Seals changes into as many entries of this device's log as they need; gives the entries.
 pub(crate) fn write_changes(
     transaction: &mut Transaction,
@@ -43,13 +49,15 @@ pub(crate) fn write_changes(
 ) -> Result<Vec<Entry>, Fault> {
     let mut written = Vec::new();
     let mut batch: Items = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut excess) = (0, 0);
     for item in items {
-        if bytes + item.2.len() > BATCH && !batch.is_empty() {
+        let more = item.3.saturating_sub(item.2.len());
+        if (bytes + item.2.len() > BATCH || excess + more > MAX_OPERATIONS) && !batch.is_empty() {
             write_batch(transaction, environment, nonce, std::mem::take(&mut batch), &mut written)?;
-            bytes = 0;
+            (bytes, excess) = (0, 0);
         }
         bytes += item.2.len() + 20;
+        excess += more;
         batch.push(item);
     }
     if !batch.is_empty() {
@@ -80,12 +88,12 @@ fn write_batch(
 }
 
 fn changes(nonce: &[u8; 16], batch: &Items) -> Changes {
-    let here = batch.iter().any(|(_, made, _)| *made == Made::Here);
+    let here = batch.iter().any(|(_, made, ..)| *made == Made::Here);
     Changes {
         nonces: if here { vec![*nonce] } else { Vec::new() },
         items: batch
             .iter()
-            .map(|(id, made, chunk)| Change {
+            .map(|(id, made, chunk, _)| Change {
                 document: id.0,
                 nonce: u16::from(*made == Made::Here),
                 chunk: chunk.clone().into(),

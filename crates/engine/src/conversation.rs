@@ -7,7 +7,8 @@ use ties_sealed_log::{LogId, MailboxId, RelayKey, Tip, TipRecord};
 use ties_store::StoreError;
 use ties_sync::{Event, Input, Output, Refusal, Session, SessionError};
 
-use crate::absorb::absorb;
+use crate::absorb::absorb_warily;
+use crate::attempts::Attempts;
 use crate::records::Fault;
 use crate::replica::DeviceReplica;
 use crate::space::Space;
@@ -106,10 +107,14 @@ impl Conversation {
         }
         let (transaction, fresh) = replica.finish();
         if let Some(mut transaction) = transaction {
+            let mut attempts = Attempts::unmarked();
             if !fresh.is_empty() {
-                absorb(&mut transaction, &*inner.projection, fresh)?;
+                attempts = Attempts::in_folder(inner.folder.as_deref());
+                absorb_warily(&mut transaction, &*inner.projection, fresh, &mut attempts)?;
+                attempts.rest();
             }
             transaction.commit().map_err(Fault::from)?;
+            attempts.finish();
             inner.committed();
         }
         Ok(self.turn(outputs))

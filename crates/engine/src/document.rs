@@ -100,6 +100,10 @@ pub(crate) enum BadChange {
     Form,
     #[error("more than {MAX_OPERATIONS} operations in one change")]
     Operations,
+    #[error("operations with numbers that cannot be theirs")]
+    Numbers,
+    #[error("an impossible time, or a message that is too long")]
+    Words,
     #[error("not by the actor that its log and session demand")]
     Actor,
     #[error("not continuous with what is known of its document")]
@@ -109,7 +113,13 @@ pub(crate) enum BadChange {
 }
 
 /// A valid change of a hundred bytes can hold millions of operations.
-const MAX_OPERATIONS: usize = 100_000;
+pub(crate) const MAX_OPERATIONS: usize = 100_000;
+/// Automerge counts operations in 32 bits and does not look whether a change from elsewhere does.
+const MAX_NUMBER: u64 = i32::MAX as u64;
+/// Seconds since 1970: some thousands of years.
+pub(crate) const MAX_TIME: i64 = 1 << 40;
+/// An undo names what it undoes, 17 bytes each.
+pub(crate) const MAX_MESSAGE: usize = 256 << 10;
 const CHUNK_TYPE: usize = 8;
 const UNCOMPRESSED: u8 = 1;
 
@@ -123,8 +133,16 @@ pub(crate) fn check_change(chunk: &[u8], actor: Option<[u8; 16]>) -> Result<Chan
     }
     let parsed = catch_unwind(|| Change::from_bytes(chunk.to_vec()));
     let change = parsed.map_err(|_| BadChange::Form)?.map_err(|_| BadChange::Form)?;
-    if change.len() > MAX_OPERATIONS || change.start_op().get() >= 1 << 40 {
+    if change.len() > MAX_OPERATIONS {
         return Err(BadChange::Operations);
+    }
+    if change.max_op() > MAX_NUMBER {
+        return Err(BadChange::Numbers);
+    }
+    if !(0..=MAX_TIME).contains(&change.timestamp())
+        || change.message().is_some_and(|message| message.len() > MAX_MESSAGE)
+    {
+        return Err(BadChange::Words);
     }
     let expected = match actor {
         Some(actor) => change.actor_id().to_bytes() == actor,
@@ -138,8 +156,16 @@ pub(crate) fn apply_change(document: &mut Automerge, change: Change) -> Result<(
     if document.get_change_meta_by_hash(&change.hash()).is_some() {
         return Ok(());
     }
-    let deps_known = change.deps().iter().all(|dep| document.get_change_meta_by_hash(dep).is_some());
-    if !deps_known || !continuous(document, &change) {
+    let mut last_number = 0;
+    for dep in change.deps() {
+        let known = document.get_change_meta_by_hash(dep).ok_or(BadChange::Discontinuous)?;
+        last_number = last_number.max(known.max_op);
+    }
+    // A gap would use up the numbers of everybody who comes after; the deps alone decide, whatever else is known here.
+    if change.start_op().get() != last_number + 1 {
+        return Err(BadChange::Numbers);
+    }
+    if !continuous(document, &change) {
         return Err(BadChange::Discontinuous);
     }
     // The library panics on some hostile changes; the document is discarded then, the process lives on.
@@ -147,8 +173,10 @@ pub(crate) fn apply_change(document: &mut Automerge, change: Change) -> Result<(
     applied.map_err(|_| BadChange::Unapplicable)?.map_err(|_| BadChange::Unapplicable)
 }
 
+/// An actor's changes are numbered, and so are its operations: none may come twice.
 fn continuous(document: &Automerge, change: &Change) -> bool {
     let changes = document.get_changes_meta(&[]);
-    let last = changes.iter().filter(|known| known.actor.as_ref() == change.actor_id()).map(|known| known.seq).max();
-    change.seq() == last.unwrap_or(0) + 1
+    let its = changes.iter().filter(|known| known.actor.as_ref() == change.actor_id());
+    let (seq, number) = its.map(|known| (known.seq, known.max_op)).max().unwrap_or_default();
+    change.seq() == seq + 1 && change.start_op().get() > number
 }

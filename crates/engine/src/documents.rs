@@ -46,6 +46,8 @@ const MAX_PIECES: u32 = 24;
 
 /// About what a loaded document of the usual size takes in memory, in bytes.
 const LOADED: usize = 16 << 10;
+/// About what an operation takes in a loaded document; a chunk of a hundred bytes can hold a hundred thousand.
+const OPERATION: usize = 64;
 
 impl Documents {
     /// A document as it is now, with everything not yet flushed; empty if there is none.
@@ -104,11 +106,12 @@ impl Documents {
             if document.get_change_meta_by_hash(&change.hash()).is_some() {
                 continue;
             }
-            let chunk = change.raw_bytes().to_vec();
+            let (chunk, operations) = (change.raw_bytes().to_vec(), change.len());
             if let Err(bad) = apply_change(document, change) {
                 self.roll_back(read, &before)?;
                 return Ok(Err(bad));
             }
+            self.weight += operations * OPERATION;
             self.made(id, chunk);
         }
         Ok(Ok(()))

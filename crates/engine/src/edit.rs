@@ -8,7 +8,7 @@ use ties_sealed_log::{actor, seed_change};
 use ties_store::Transaction;
 
 use crate::author::{Items, Made, leave_fork, log_key, write_changes};
-use crate::document::{DELETED, DocumentId, Projection, Row, is_deleted};
+use crate::document::{DELETED, DocumentId, MAX_MESSAGE, MAX_OPERATIONS, MAX_TIME, Projection, Row, is_deleted};
 use crate::documents::Documents;
 use crate::environment::Environment;
 use crate::operations::Ongoing;
@@ -29,6 +29,9 @@ pub enum EditError {
     /// A seed must be the whole first state of a document, in one change by nobody.
     #[error("not a seed change")]
     Seed,
+    /// No other device would take a change of this size.
+    #[error("one change of a document is too large: at most {MAX_OPERATIONS} characters or fields at once")]
+    TooMuch,
 }
 
 /// Changes of documents that become durable together, as one operation.
@@ -87,13 +90,17 @@ impl<'s> Edit<'s> {
         let mut blank = Automerge::new().with_actor(ActorId::from(seed_change::BLANK_ACTOR));
         let mut changing = blank.transaction();
         first(&mut changing)?;
+        let operations = changing.pending_ops();
+        if operations > MAX_OPERATIONS {
+            return Err(EditError::TooMuch);
+        }
         changing.commit_with(CommitOptions::default().with_time(0));
         let mut chunk = blank.get_last_local_change().ok_or(EditError::Seed)?.raw_bytes().to_vec();
         seed_change::stamp(&mut chunk).map_err(|_| EditError::Seed)?;
         // The stamp changes nothing that a row could show, so the rows are made of what is in hand.
         let rows = self.projection.rows(id, &blank);
         self.documents.begin(id, chunk.clone(), rows);
-        self.items.push((id, Made::Seed, chunk));
+        self.items.push((id, Made::Seed, chunk, operations));
         Ok(true)
     }
 
@@ -128,6 +135,9 @@ impl<'s> Edit<'s> {
         if first.is_empty() || first.timestamp() != 0 || !first.deps().is_empty() {
             return Err(EditError::Seed);
         }
+        if first.len() > MAX_OPERATIONS {
+            return Err(EditError::TooMuch);
+        }
         let mut chunk = first.raw_bytes().to_vec();
         seed_change::stamp(&mut chunk).map_err(|_| EditError::Seed)?;
         debug_assert!(
@@ -138,7 +148,7 @@ impl<'s> Edit<'s> {
             "rows must be those of the document"
         );
         self.documents.begin(id, chunk.clone(), rows);
-        self.items.push((id, Made::Seed, chunk));
+        self.items.push((id, Made::Seed, chunk, first.len()));
         Ok(true)
     }
 
@@ -171,7 +181,7 @@ impl<'s> Edit<'s> {
         message: Option<String>,
         change: impl FnOnce(&mut Changing<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let time = i64::try_from(self.environment.now() / 1000).unwrap_or(i64::MAX);
+        let time = i64::try_from(self.environment.now() / 1000).unwrap_or(MAX_TIME).min(MAX_TIME);
         let document = self.documents.open(&self.transaction, self.projection, id).map_err(EditError::from)?;
         document.set_actor(self.actor.clone());
         let mut changing = document.transaction();
@@ -182,6 +192,11 @@ impl<'s> Edit<'s> {
                 return Err(error);
             }
         };
+        let operations = changing.pending_ops();
+        if operations > MAX_OPERATIONS || message.as_ref().is_some_and(|message| message.len() > MAX_MESSAGE) {
+            changing.rollback();
+            return Err(EditError::TooMuch.into());
+        }
         let mut options = CommitOptions::default().with_time(time);
         options.message = message;
         let (hash, _) = changing.commit_with(options);
@@ -190,7 +205,7 @@ impl<'s> Edit<'s> {
         {
             let chunk = made.raw_bytes().to_vec();
             self.documents.made(id, chunk.clone());
-            self.items.push((id, Made::Here, chunk));
+            self.items.push((id, Made::Here, chunk, operations));
         }
         Ok(done)
     }

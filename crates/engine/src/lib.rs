@@ -22,6 +22,7 @@
 //! ```
 
 mod absorb;
+mod attempts;
 mod author;
 mod birth;
 mod code_pairing;
@@ -63,12 +64,12 @@ pub use records::{Fault, Waiting};
 pub use relay_link::LinkFailure;
 pub use roads::{Road, RoadError};
 pub use space::{CreateOptions, OpenError, Space, WriteError};
-pub use status::{Device, RoadStatus, Status};
+pub use status::{Device, RoadStatus, SetAside, Status};
 pub use sync::{RoadReport, SyncEvent, Tally};
 pub use take_back::{Effect, TakenBack, last_change};
 pub use ties_net::{ConnectError, RelayAddress};
 pub use ties_sealed_log::seed_change::BLANK_ACTOR;
-pub use ties_sealed_log::{DeviceId, LogId, MailboxId, RecoveryWords, RelayKey, Role, SpaceId};
+pub use ties_sealed_log::{DeviceId, EntryName, LogId, MailboxId, RecoveryWords, RelayKey, Role, SpaceId};
 pub use ties_sync::{CodeError, HandshakeError, Input, PairingError, Refusal, SessionError, TicketError};
 pub use undo::{UndoError, Undone};
 pub use view::{Pair, View};

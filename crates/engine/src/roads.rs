@@ -8,7 +8,8 @@ use ties_sealed_log::{
 use ties_store::{Read, Table, Transaction};
 use ties_sync::Message;
 
-use crate::absorb::{absorb, keep_statement};
+use crate::absorb::{absorb_warily, keep_statement};
+use crate::attempts::Attempts;
 use crate::author::append;
 use crate::environment::Environment;
 use crate::records::{
@@ -194,7 +195,8 @@ impl Inner {
     pub(crate) fn write_roads(&self, transaction: &mut Transaction, mut roads: Roads) -> Result<(), Fault> {
         roads.parents = heads(transaction)?;
         let entry = append(transaction, &mut self.environment(), &Payload::Roads(roads))?;
-        absorb(transaction, &*self.projection, vec![entry])?;
+        let mut attempts = Attempts::in_folder(self.folder.as_deref());
+        absorb_warily(transaction, &*self.projection, vec![entry], &mut attempts)?;
         Ok(())
     }
 

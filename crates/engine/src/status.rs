@@ -1,10 +1,10 @@
 //! How things stand.
 
-use ties_sealed_log::{DeviceId, Log, Role};
+use ties_sealed_log::{DeviceId, EntryName, Log, LogId, Role, Tip};
 use ties_store::{Read, StoredLog, Table};
 
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
-use crate::records::{BAD, CONTACTS, ContactRecord, DEVICE, DeviceRecord, Fault, Waiting, record};
+use crate::records::{BAD, CONTACTS, ContactRecord, DEVICE, DeviceRecord, Fault, Waiting, parse_place, record};
 use crate::roads::{Road, roads};
 use crate::roster::Roster;
 use crate::secrets::device_keys;
@@ -54,11 +54,31 @@ pub struct Status {
     pub roads: Vec<RoadStatus>,
     /// Entries that wait, by reason.
     pub waiting: Vec<(Waiting, usize)>,
-    /// Entries that were refused for what they hold.
+    /// How many entries were refused for what they hold.
     pub bad: usize,
+    /// The first few of them.
+    pub set_aside: Vec<SetAside>,
     /// Whether there are recovery words; `None` until the first sync.
     pub recovery: Option<bool>,
 }
+
+/// An entry that was refused for what it holds. It is kept and forwarded, and says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Its log.
+    pub log: LogId,
+    /// Its place there.
+    pub seq: u64,
+    /// The hash of its bytes.
+    pub name: EntryName,
+    /// What its device is called, if that is a member.
+    pub device: Option<String>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// So many are named.
+const SET_ASIDE: usize = 20;
 
 impl Space {
     /// All devices of the space, this one first, then by name.
@@ -85,14 +105,31 @@ impl Space {
                 error: contact.error,
             });
         }
+        let bad = snapshot.pairs(BAD, &[])?;
         Ok(Status {
             devices: devices(&snapshot)?,
             roads: road_states,
             waiting: waiting(&snapshot)?,
-            bad: snapshot.pairs(BAD, &[])?.len(),
+            bad: bad.len(),
+            set_aside: set_aside(&snapshot, bad)?,
             recovery: Roster::load(&snapshot)?.members.map(|members| !members.recovery().is_empty()),
         })
     }
+}
+
+fn set_aside(read: &dyn Read, bad: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Vec<SetAside>, Fault> {
+    if bad.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut roster = Roster::load(read)?;
+    let name = |(key, reason): (Vec<u8>, Vec<u8>)| {
+        let (log, Tip { seq, name }) = parse_place(&key)?;
+        let author = roster.author(&log);
+        let member = author.and_then(|author| roster.members.as_ref()?.get(&author));
+        let device = member.map(|member| member.name.clone());
+        Ok(SetAside { log, seq, name, device, reason: String::from_utf8_lossy(&reason).into_owned() })
+    };
+    bad.into_iter().take(SET_ASIDE).map(name).collect()
 }
 
 pub(crate) fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {

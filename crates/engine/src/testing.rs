@@ -1,12 +1,16 @@
-//! The engine's readers without a space, for fuzzing: they take what other members and damaged disks give.
+//! The engine's readers without a space, for fuzzing: they take what other members and damaged disks give. And a member
+//! that writes what no honest one would.
 
 use automerge::Automerge;
-use ties_sealed_log::decode;
+use ties_sealed_log::{Change, Changes, EntryName, Payload, actor, decode};
 
-use crate::document::{apply_change, check_change};
+use crate::author::{append, log_key};
+use crate::document::{DocumentId, apply_change, check_change};
 use crate::records::{
-    ClaimRecord, ContactRecord, DeviceRecord, EpochRecord, MembershipRecord, RoadRecord, SpaceRecord, parse_place,
+    ClaimRecord, ContactRecord, DeviceRecord, EpochRecord, Fault, MembershipRecord, RoadRecord, SpaceRecord,
+    parse_place,
 };
+use crate::space::Space;
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,37 @@ pub fn take_change(document: &mut Automerge, chunk: &[u8], actor: Option<[u8; 16
         Ok(()) => Verdict::Taken { operations },
         Err(_) => Verdict::Refused,
     }
+}
+
+/// Seals chunks into one entry of a space's log as if they were changes: nobody looks what they are, and they are not
+/// applied here. `chunks` is given the actor that they must have; a seed has none. Gives the entry's name.
+///
+/// # Errors
+/// When the database cannot be read or written, or they do not fit into one entry.
+pub fn forge(space: &Space, chunks: impl FnOnce([u8; 16]) -> Vec<Forged>) -> Result<EntryName, Fault> {
+    let mut transaction = space.inner.store.write()?;
+    let log = log_key(&transaction)?.ok_or(Fault::NoKey)?.id();
+    let nonce: [u8; 16] = space.inner.environment().bytes();
+    let items = chunks(actor(&log, &nonce)).into_iter().map(|forged| Change {
+        document: forged.document.0,
+        nonce: u16::from(!forged.seed),
+        chunk: forged.chunk.into(),
+    });
+    let changes = Changes { nonces: vec![nonce], items: items.collect() };
+    let entry = append(&mut transaction, &mut space.inner.environment(), &Payload::Changes(changes))?;
+    transaction.commit()?;
+    Ok(entry.name())
+}
+
+/// A chunk that [`forge`] writes.
+#[derive(Debug)]
+pub struct Forged {
+    /// Which document it says it changes.
+    pub document: DocumentId,
+    /// Whether it says that it is a seed change.
+    pub seed: bool,
+    /// Its bytes.
+    pub chunk: Vec<u8>,
 }
 
 /// Reads bytes as each kind of record that the engine keeps.
