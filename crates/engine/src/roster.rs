@@ -75,10 +75,9 @@ impl Roster {
         signature.is_ok_and(|signature| certificate.verify_log(&self.space.space, log, signature).is_ok())
     }
 
-    /// Whether a device is the one that made the space: it admitted itself.
+    /// Whether a device is the one that made the space.
     pub(crate) fn is_founder(&self, device: &DeviceId) -> bool {
-        let member = self.members.as_ref().and_then(|members| members.get(device));
-        member.is_some_and(|member| member.added_by == *device)
+        self.members.as_ref().is_some_and(|members| members.founder() == device)
     }
 
     /// The logs that each device claims.

@@ -221,7 +221,7 @@ fn an_entry_without_parents_stands_beside_and_decides_nothing() {
     assert_eq!(members.heads(), [ROOT]);
 }
 
-/// Once a device's own words about itself shielded it from smaller names, as the founder's do, if they came first.
+/// Whoever speaks first of a device is its sponsor; the latest name stands, of several the one in the smallest entry.
 #[test]
 fn words_about_oneself_are_not_the_founders() {
     let first = entry(1, 0, &[ROOT], Some((1, Role::Admin)));
@@ -229,23 +229,24 @@ fn words_about_oneself_are_not_the_founders() {
     let adds: Vec<_> = (3..30)
         .map(|number| entry(number, 1 + number % 2, &[first.name, second.name], Some((1, Role::Admin))))
         .collect();
-    let smallest = adds.iter().chain([&first]).map(|entry| entry.name).min().unwrap();
+    let smallest = adds.iter().min_by_key(|entry| entry.name).unwrap();
     for turn in 0..adds.len() {
         let mut entries = adds.clone();
         entries.rotate_left(turn);
         entries.extend([first.clone(), second.clone()]);
-        assert_eq!(resolve(&entries).get(&id(1)).unwrap().entry, smallest);
+        let members = resolve(&entries);
+        let member = members.get(&id(1)).unwrap();
+        assert_eq!((member.entry, member.added_by), (first.name, id(0)));
+        assert!(matches!(&smallest.act, MembershipAct::Add(add) if add.name == member.name));
     }
 }
 
 #[test]
-fn the_founder_keeps_its_name_and_role() {
+fn no_admission_lowers_the_founder() {
     let entries: Vec<_> = (1..20).map(|number| entry(number, 0, &[ROOT], Some((0, Role::Reader)))).collect();
     let members = resolve(&entries);
-    assert_eq!(
-        (members.get(&id(0)).unwrap().role, members.get(&id(0)).unwrap().name.as_str()),
-        (Role::Admin, "founder")
-    );
+    let founder = members.get(&id(0)).unwrap();
+    assert_eq!((founder.role, founder.entry, founder.name.as_str()), (Role::Admin, ROOT, "device 0 by 0"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The cast that the tests share: fixed keys, one space, one of everything.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part, and fails where it cannot go on")]
 
+pub(crate) mod story;
+
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_bytes::ByteBuf;
