@@ -22,6 +22,21 @@ pub enum OpenError {
     /// The key is whole and of another database (or the first bytes of this one are destroyed).
     #[error("the key does not open the database {}", .0.display())]
     WrongKey(PathBuf),
+    /// The key is under a passphrase, and nobody has unlocked it. Nothing was read or written.
+    #[error("the database in {} is locked by a passphrase", .0.display())]
+    Locked(PathBuf),
+    /// The key does not come out with this passphrase. Nothing was written.
+    #[error("it is not the passphrase of {}", .0.display())]
+    WrongPassphrase(PathBuf),
+    /// There is no passphrase: the key lies in its file as it is.
+    #[error("the key in {} is under no passphrase", .0.display())]
+    NoPassphrase(PathBuf),
+    /// Guessing a passphrase is made to take memory, and so does knowing it.
+    #[error("deriving the key takes {mebibytes} MiB of memory, and there are not as many")]
+    NoMemory {
+        /// How much, in MiB.
+        mebibytes: u32,
+    },
     /// Others may read the file and its permissions could not be changed.
     #[error("{} can be read by other users, and this cannot be changed here", .0.display())]
     Exposed(PathBuf),

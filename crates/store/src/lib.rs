@@ -28,29 +28,39 @@
 
 mod at_rest;
 mod crash_only;
+mod custody;
 mod database;
 mod error;
 mod install;
 mod key_file;
 mod memory;
 mod packs;
+mod passphrase;
 mod private;
+#[cfg_attr(not(feature = "test-support"), allow(unreachable_pub, reason = "tests of others see it"))]
+mod replace;
 mod shield;
 mod snapshot;
+mod storage_key;
 mod store;
 mod stored_log;
 mod tables;
 #[cfg(feature = "test-support")]
 pub mod testing;
 mod transaction;
+mod unlocked;
 mod xts;
 
 pub use at_rest::Encrypted;
+pub use custody::{Custody, Keeping};
 pub use database::Sharing;
 pub use error::{OpenError, StoreError};
-pub use key_file::StorageKey;
+pub use passphrase::{Cost, Passphrase};
+pub use private::Loosened;
 pub use snapshot::Snapshot;
+pub use storage_key::StorageKey;
 pub use store::Store;
 pub use stored_log::StoredLog;
 pub use tables::{Pair, Read, Table, Visitor};
 pub use transaction::Transaction;
+pub use unlocked::Unlocked;

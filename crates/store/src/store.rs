@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
+use crate::custody::{Custody, KEY, UNFINISHED};
 use crate::database::{Access, Database, Storage};
 use crate::memory::Memory;
+use crate::private::Loosened;
 use crate::tables::{self, Read, Table};
 use crate::{OpenError, Sharing, Snapshot, StorageKey, StoreError, Transaction, install, private};
 
@@ -46,7 +48,7 @@ impl Store {
             if Self::exists(folder) {
                 return Err(OpenError::Exists(folder.to_owned()).into());
             }
-            let key = StorageKey::load_or_create(&folder.join(KEY))?;
+            let key = Custody::of(folder).key_or_new()?;
             // Made under another name, so that what is called the database is always whole.
             let new = folder.join(NEW);
             let _ = fs::remove_file(&new);
@@ -63,19 +65,28 @@ impl Store {
     #[must_use]
     pub fn is_beginning(folder: &Path) -> bool {
         let Ok(mut entries) = fs::read_dir(folder) else { return false };
-        entries.all(|entry| entry.is_ok_and(|entry| [KEY, NEW].iter().any(|name| entry.file_name() == *name)))
+        entries
+            .all(|entry| entry.is_ok_and(|entry| [KEY, UNFINISHED, NEW].iter().any(|name| entry.file_name() == *name)))
     }
 
-    /// Opens the database in a folder.
+    /// Opens the database in a folder, with the key as its file has it or, under a passphrase, as [`Custody::unlock`]
+    /// left it.
     ///
     /// # Errors
-    /// [`OpenError`] says what is missing, wrong or in the way. With [`Sharing::Processes`]
-    /// nothing is written before something is written, unless a power failure left work to do.
+    /// [`OpenError::Locked`] where the passphrase is wanted, and whatever else is missing, wrong or in the way. With
+    /// [`Sharing::Processes`] nothing is written before something is written, unless a power failure left work to do.
     pub fn open(folder: &Path, sharing: Sharing) -> Result<Self, OpenError> {
         if !Self::exists(folder) {
             return Err(OpenError::Missing(folder.to_owned()));
         }
-        let key = StorageKey::load(&folder.join(KEY))?;
+        Self::open_with_key(folder, sharing, Custody::of(folder).key()?)
+    }
+
+    /// Opens the database in a folder with a key that [`Custody::unseal`] gave.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with_key(folder: &Path, sharing: Sharing, key: StorageKey) -> Result<Self, OpenError> {
         Self::open_storage(file(folder.join(DATABASE), key, sharing))
     }
 
@@ -150,6 +161,15 @@ impl Store {
         folder.join(DATABASE).exists()
     }
 
+    /// Takes the permissions of others off a data folder and all that is in it. What is returned was open to them; the
+    /// owner wants to know, since they may have read it.
+    ///
+    /// # Errors
+    /// [`OpenError::Exposed`] where the permissions cannot be taken away.
+    pub fn close_to_others(folder: &Path) -> Result<Vec<Loosened>, OpenError> {
+        private::close(folder)
+    }
+
     /// A mark that changes when the database in a folder is copied, restored or taken to another
     /// machine: its logs must then not be continued (two devices would write one log).
     ///
@@ -219,6 +239,5 @@ fn check_format(snapshot: &Snapshot, path: &Path) -> Result<(), OpenError> {
 /// The format that this version reads and writes (SCHEMA.md).
 const FORMAT: u64 = 2;
 
-const KEY: &str = "key";
 const DATABASE: &str = "database";
 const NEW: &str = "database.new";

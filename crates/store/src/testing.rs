@@ -1,8 +1,12 @@
 //! For tests of this crate and of those above it.
 
-use crate::StorageKey;
+use zeroize::Zeroizing;
+
+use crate::key_file::KeyFile;
+pub use crate::replace::{Folder, replace};
 use crate::stored_log::LogRow;
 use crate::tables::number;
+use crate::{Cost, OpenError, Passphrase, StorageKey};
 
 /// Reads bytes as each kind of record that this crate keeps.
 pub fn read_records(bytes: &[u8]) {
@@ -10,5 +14,31 @@ pub fn read_records(bytes: &[u8]) {
         assert_eq!(row.to_bytes(), bytes);
     }
     let _ = number(Some(bytes.to_vec()));
-    let _ = StorageKey::from_file_bytes(bytes);
+    let _ = KeyFile::from_bytes(bytes);
+}
+
+/// The bytes of a key file that keeps a key as it is, or under a passphrase.
+///
+/// # Errors
+/// As [`crate::Custody::set_passphrase`].
+pub fn key_file(
+    key: &StorageKey,
+    passphrase: Option<&Passphrase>,
+    cost: Cost,
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let file = match passphrase {
+        Some(passphrase) => KeyFile::seal(key, passphrase, cost)?,
+        None => KeyFile::Plain(key.again()),
+    };
+    Ok(file.to_bytes())
+}
+
+/// The key in a key file's bytes, if they are whole and this (or no) passphrase opens them.
+#[must_use]
+pub fn key_in(bytes: &[u8], passphrase: Option<&Passphrase>) -> Option<StorageKey> {
+    match (KeyFile::from_bytes(bytes)?, passphrase) {
+        (KeyFile::Plain(key), None) => Some(key),
+        (KeyFile::Sealed(sealed), Some(passphrase)) => KeyFile::unseal(&sealed, passphrase, "key".as_ref()).ok(),
+        _ => None,
+    }
 }
