@@ -4,9 +4,10 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use ties_book::Book;
-use ties_book::api::{BookError, Candidate, Environment, ErrorKind, Reply, Request};
+use ties_book::api::{BookError, Candidate, Environment, ErrorKind, Key, Loosened, Reply, Request};
 
 use crate::errors::{Failure, Outcome, candidate_line};
+use crate::passphrase;
 use crate::render::{inline, palette};
 use crate::screen::Screen;
 use crate::terminal::Shell;
@@ -76,9 +77,47 @@ impl<'a> Desk<'a> {
             if !self.has_book() {
                 return Err(self.no_book());
             }
-            self.book = Some(Book::open(&self.home, self.environment.clone())?);
+            self.close_to_others()?;
+            self.book = Some(self.open_or_ask()?);
         }
         self.book.as_mut().ok_or_else(unexpected)
+    }
+
+    /// How the key of the book is kept, once the folder is as closed as it has to be.
+    pub(crate) fn key(&mut self) -> Outcome<Key> {
+        if !self.has_book() {
+            return Err(self.no_book());
+        }
+        self.close_to_others()?;
+        Ok(Book::key(&self.home)?)
+    }
+
+    /// Opens a book, after asking for its passphrase if it is locked and somebody is there.
+    fn open_or_ask(&mut self) -> Outcome<Book> {
+        let locked = match Book::open(&self.home, self.environment.clone()) {
+            Err(error) if error.kind == ErrorKind::Locked => error,
+            other => return Ok(other?),
+        };
+        // A key file that is missing or damaged is no matter of passphrases.
+        let asks = matches!(Book::key(&self.home), Ok(Key::Passphrase { unlocked_until: None }));
+        if !asks || !self.shell.can_ask() {
+            return Err(locked.into());
+        }
+        let (home, environment) = (&self.home, &self.environment);
+        passphrase::until_it_opens(self.shell, |secret| Ok(Book::open_with(home, secret, environment.clone())?))
+    }
+
+    /// Takes the permissions of other users off the data, and says so: they may have used them.
+    fn close_to_others(&mut self) -> Outcome {
+        for Loosened { path, mode } in Book::close_to_others(&self.home)? {
+            if !self.shell.json() {
+                let note = palette::warning("Note:");
+                let path = inline(&path);
+                self.shell
+                    .complain(format!("{note} {path} was open to other users (mode {mode:04o}); it is not any more."));
+            }
+        }
+        Ok(())
     }
 
     /// The opened book and the shell, lent apart.

@@ -15,6 +15,7 @@ mod editor;
 mod errors;
 mod grammar;
 mod home;
+mod passphrase;
 mod render;
 mod screen;
 mod signals;

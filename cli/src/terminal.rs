@@ -8,6 +8,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::errors::{Failure, Outcome};
 use crate::render::{escape, paragraph};
@@ -159,6 +160,23 @@ impl Shell {
         let _ = write!(self.err, "{question}").and_then(|()| self.err.flush());
     }
 
+    /// Asks for something that must not be shown while it is typed. `None` if nobody can be asked.
+    pub(crate) fn ask_hidden(&mut self, question: &str) -> Outcome<Option<Zeroizing<String>>> {
+        if !self.can_ask() {
+            return Ok(None);
+        }
+        // First the echo, then the question: whoever types ahead is not shown either.
+        let hidden = hidden::begin()?;
+        self.prompt(question);
+        let answer = hidden::read_line(LONGEST_ANSWER as usize);
+        drop(hidden);
+        // The Enter was not echoed.
+        self.complain("");
+        let answer = answer?;
+        let text = std::str::from_utf8(&answer).map_err(|_| Failure::usage("this is no UTF-8 text"))?;
+        Ok(Some(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned())))
+    }
+
     fn ask(&mut self, question: &str) -> Outcome<String> {
         self.prompt(question);
         let answer = read_answer()?;
@@ -175,6 +193,15 @@ pub(crate) fn read_answer() -> io::Result<String> {
     let mut answer = String::new();
     io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut answer)?;
     Ok(answer)
+}
+
+/// Reads all of standard input for secrets, past the buffer that other reads share and that nobody wipes.
+pub(crate) fn read_hidden_stdin(most: usize) -> Outcome<Zeroizing<Vec<u8>>> {
+    let bytes = hidden::read(most + 1, |_| false)?;
+    if bytes.len() > most {
+        return Err(Failure::usage(format!("standard input holds more than {most} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Whether an answer is a yes; anything else is a no.
@@ -197,6 +224,91 @@ fn written(result: io::Result<()>) -> Outcome {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(PIPE_CLOSED),
         other => Ok(other?),
+    }
+}
+
+#[cfg(unix)]
+mod hidden {
+    use std::io;
+
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use zeroize::Zeroizing;
+
+    use crate::signals::{self, Registration};
+
+    /// Switches the terminal's echo off until it is dropped, or the process is interrupted.
+    pub(super) struct Hidden {
+        _registration: Registration,
+        before: Termios,
+    }
+
+    pub(super) fn begin() -> io::Result<Hidden> {
+        let before = tcgetattr(io::stdin())?;
+        let restored = before.clone();
+        let registration = signals::on_interrupt(move || {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &restored);
+            eprintln!();
+        });
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Hidden { _registration: registration, before })
+    }
+
+    impl Drop for Hidden {
+        fn drop(&mut self) {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+        }
+    }
+
+    pub(super) fn read_line(most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+        read(most, |bytes| bytes.ends_with(b"\n"))
+    }
+
+    /// Reads until `end` is content with what came, straight into memory that is wiped.
+    pub(super) fn read(most: usize, end: impl Fn(&[u8]) -> bool) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut bytes = Zeroizing::new(vec![0; most]);
+        let mut length = 0;
+        while length < most && !end(&bytes[..length]) {
+            match rustix::io::read(io::stdin(), &mut bytes[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
+
+#[cfg(not(unix))]
+mod hidden {
+    use std::io::{self, Read as _};
+
+    use zeroize::Zeroizing;
+
+    pub(super) struct Hidden;
+
+    pub(super) fn begin() -> io::Result<Hidden> {
+        Err(io::Error::other("the echo of this terminal cannot be switched off; `-` reads from standard input"))
+    }
+
+    pub(super) fn read_line(most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+        read(most, |bytes| bytes.ends_with(b"\n"))
+    }
+
+    pub(super) fn read(most: usize, end: impl Fn(&[u8]) -> bool) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut bytes = Zeroizing::new(vec![0; most]);
+        let mut length = 0;
+        while length < most && !end(&bytes[..length]) {
+            match io::stdin().lock().read(&mut bytes[length..])? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::render::palette;
 
 /// The commands in groups, in the order in which one meets them.
-const GROUPS: [(&str, &[(&str, &str)]); 5] = [
+const GROUPS: [(&str, &[(&str, &str)]); 6] = [
     (
         "Now",
         &[
@@ -41,6 +41,14 @@ const GROUPS: [(&str, &[(&str, &str)]); 5] = [
             ("relay add|list|…", "use or run a relay, which can read nothing"),
             ("sync [--watch]", "exchange changes with the other devices"),
             ("status", "devices, relays, what waits and why"),
+        ],
+    ),
+    (
+        "Safety",
+        &[
+            ("passphrase", "put this device's data under a passphrase, change or remove it"),
+            ("unlock [--for 8h]", "open the data without it for a while"),
+            ("lock", "ask for it again from now on"),
         ],
     ),
     (

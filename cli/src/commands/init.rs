@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use ties_book::Book;
-use ties_book::api::{self, Secret};
+use ties_book::api::{self, Key, Secret};
 
 use super::SCHEMA;
 use crate::desk::Desk;
@@ -13,10 +13,14 @@ use crate::render::{inline, palette};
 
 /// The words of `ties init`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "The data are encrypted with a key that lies in a file beside them; `ties passphrase` puts it under a passphrase.
+
+Examples:
   ties init
   ties init --name laptop
-  ties --home ~/work-contacts init --no-recovery")]
+  ties --home ~/work-contacts init --no-recovery"
+)]
 pub(crate) struct Init {
     /// What to call this device (default: the host's name)
     #[arg(long)]
@@ -41,6 +45,7 @@ impl Init {
                 "schema": SCHEMA,
                 "device": created.device_name,
                 "home": home,
+                "key": Key::File,
                 "recoveryWords": created.recovery_words.as_ref().map(Secret::expose),
             }));
         }
@@ -53,6 +58,10 @@ impl Init {
             show_words(desk, words)?;
         }
         desk.shell.remark("");
+        desk.shell.remark(format!(
+            "A file beside the data keeps their key; {} puts it under a passphrase.",
+            palette::code("ties passphrase")
+        ));
         desk.shell.remark(format!("Next: {}", palette::code("ties import contacts.vcf")));
         Ok(())
     }

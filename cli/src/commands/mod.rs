@@ -9,6 +9,7 @@ mod find;
 pub(crate) mod help;
 mod import;
 mod init;
+mod lock;
 mod ls;
 mod man;
 mod new;
@@ -16,6 +17,7 @@ mod note;
 mod ops;
 mod org;
 mod overview;
+mod passphrase;
 mod relay;
 mod rm;
 mod show;
@@ -69,6 +71,12 @@ pub(crate) enum Command {
     Sync(sync::Sync),
     /// Say how things are: devices, relays, what waits and why
     Status(status::Status),
+    /// Set, change or remove the passphrase that opens this device's data
+    Passphrase(passphrase::Passphrase),
+    /// Ask for the passphrase again from now on
+    Lock(lock::Lock),
+    /// Open the data without the passphrase for a while
+    Unlock(lock::Unlock),
     /// Show it all at work: a relay, two devices, 1,000 people
     Demo(demo::Demo),
     /// Teach your shell to complete the words of ties
@@ -113,6 +121,9 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Relay(relay)) => relay.run(desk),
         Some(Command::Sync(sync)) => sync.run(desk),
         Some(Command::Status(status)) => status.run(desk),
+        Some(Command::Passphrase(passphrase)) => passphrase.run(desk),
+        Some(Command::Lock(lock)) => lock.run(desk),
+        Some(Command::Unlock(unlock)) => unlock.run(desk),
         Some(Command::Demo(demo)) => demo.run(desk),
         Some(Command::Completions(completions)) => completions.run(desk),
         Some(Command::Man(man)) => man.run(desk),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use ties_book::api::{Candidate, RelayRow, Reply, Request, Status as State};
+use ties_book::Book;
+use ties_book::api::{Candidate, Key, RelayRow, Reply, Request, Status as State};
 
-use super::{SCHEMA, device};
+use super::{SCHEMA, device, lock};
 use crate::desk::{Desk, unexpected};
 use crate::errors::{Failure, Outcome};
 use crate::render::{amount, inline, palette};
@@ -25,10 +26,13 @@ pub(crate) struct Status {}
 impl Status {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
         let Reply::Status(state) = desk.answer(Request::Status)? else { return Err(unexpected()) };
+        let key = Book::key(desk.home())?;
         if desk.shell.json() {
-            desk.shell.value(&json(&state))?;
+            let mut answer = json(&state);
+            answer["key"] = json!(key);
+            desk.shell.value(&answer)?;
         } else {
-            show(desk, &state)?;
+            show(desk, &state, &key)?;
         }
         if state.stuck {
             return Err(Failure::failed("something needs your hand").hint("the lines above say what and why"));
@@ -53,14 +57,14 @@ pub(super) fn json(state: &State) -> Value {
     })
 }
 
-fn show(desk: &mut Desk<'_>, state: &State) -> Outcome {
+fn show(desk: &mut Desk<'_>, state: &State, key: &Key) -> Outcome {
     let home = desk.home().display().to_string();
     let people = amount::counted(state.people as u64, "person", "people");
     let notes = amount::counted(state.notes as u64, "note", "notes");
     let (width, now) = (desk.shell.width(), desk.now());
     let shell = &mut *desk.shell;
     shell.line(format!("{} · {people} · {notes}", palette::strong(&inline(&state.device_name))))?;
-    shell.line(palette::faint(&inline(&home)))?;
+    shell.line(palette::faint(&format!("{} · key: {}", inline(&home), lock::kept(key, now))))?;
     shell.line("")?;
     shell.lines(device::table(&state.devices, now).lines(width))?;
     shell.line("")?;

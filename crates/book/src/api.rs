@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! Book::create(dir: &Path, Init, Environment) -> Result<(Book, Created), BookError>
-//! Book::open(dir: &Path, Environment) -> Result<Book, BookError>
+//! Book::open(dir: &Path, Environment) -> Result<Book, BookError>          // Locked: Book::open_with a passphrase
 //! async Book::join(dir: &Path, Join, Environment, &mut dyn Face) -> Result<(Book, Joined), BookError>
 //! book.answer(Request, &mut dyn Face) -> Result<Reply, BookError>         // Request::is_local
 //! async book.handle(Request, &mut dyn Face) -> Result<Reply, BookError>   // all; on a tokio runtime
@@ -1101,6 +1101,40 @@ pub struct Candidate {
     pub name: String,
     /// What tells it from the others: organization or mail.
     pub detail: String,
+}
+
+/// How the key that encrypts a book on its disk is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kept")]
+pub enum Key {
+    /// In a file beside the book: whoever takes both reads it.
+    File,
+    /// Under a passphrase.
+    Passphrase {
+        /// Until when the book opens without it, RFC 3339; `None` if it does not.
+        unlocked_until: Option<String>,
+    },
+}
+
+/// A book that opens without its passphrase for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unlocked {
+    /// Until when, RFC 3339.
+    pub until: String,
+    /// The folder that keeps the key meanwhile.
+    pub folder: String,
+    /// Whether that folder is in memory, as far as the system tells.
+    pub in_memory: bool,
+}
+
+/// Something of a book that other users could have read, and cannot any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Loosened {
+    /// The file or folder.
+    pub path: String,
+    /// Who could do what, as in `chmod`.
+    pub mode: u32,
 }
 
 /// Where the time and the randomness of a book come from.

@@ -51,10 +51,10 @@ impl Book {
     /// Opens the book in a folder.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When there is none, it is locked by a passphrase ([`ErrorKind::Locked`]; [`Self::open_with`]), or cannot be read.
     pub fn open(dir: &Path, from: Environment) -> Result<Self, BookError> {
         opening::must_exist(dir)?;
-        environment::open(dir, &from).map(Self::on)
+        environment::open(dir, &from, None).map(Self::on)
     }
 
     /// Opens the book in a folder only if there is one that can be read as it is, with no work of its own to do first:

@@ -5,7 +5,7 @@ use std::path::Path;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
-use ties_engine::{Environment as EngineEnvironment, Space};
+use ties_engine::{Environment as EngineEnvironment, Space, StorageKey};
 
 use crate::api::{BookError, Environment, ErrorKind};
 use crate::engine::{BookRows, fault};
@@ -34,10 +34,14 @@ pub(crate) fn of(asked: &Environment, dir: &Path, turn: u64) -> Result<EngineEnv
     Ok(EngineEnvironment::new(clock, ChaCha20Rng::from_seed(hash.finalize().into())))
 }
 
-/// Opens the space in a folder.
-pub(crate) fn open(dir: &Path, asked: &Environment) -> Result<Space, BookError> {
+/// Opens the space in a folder, with a key if one is needed that does not lie there.
+pub(crate) fn open(dir: &Path, asked: &Environment, key: Option<&StorageKey>) -> Result<Space, BookError> {
     let open = |turn| {
-        let space = Space::open(dir, BookRows, of(asked, dir, turn)?);
+        let environment = of(asked, dir, turn)?;
+        let space = match key {
+            None => Space::open(dir, BookRows, environment),
+            Some(key) => Space::open_with_key(dir, BookRows, environment, key.again()),
+        };
         space.map_err(|error| opening::error(dir, error))
     };
     let space = open(0)?;

@@ -28,6 +28,7 @@ pub mod testing;
 mod book;
 mod capture;
 mod complete;
+mod custody;
 mod desk;
 mod devices;
 mod edit_text;

@@ -7,10 +7,16 @@ use std::path::Path;
 use ties_engine::{OpenError, Space};
 
 use crate::api::{BookError, ErrorKind};
+use crate::custody;
 use crate::network::in_one_line;
 
 /// What an error of the engine at the door means.
 pub(crate) fn error(dir: &Path, error: OpenError) -> BookError {
+    if let OpenError::Store(store) = &error
+        && let Some(known) = custody::known(dir, store)
+    {
+        return known;
+    }
     let kind = if error.is_locked() { ErrorKind::Locked } else { ErrorKind::Failed };
     let failed = BookError::new(kind, format!("the book in {} cannot be opened", dir.display()));
     BookError { hint: advice(&error).map(str::to_owned), ..failed.caused_by(in_one_line(&error)) }

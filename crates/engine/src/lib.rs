@@ -70,6 +70,7 @@ pub use take_back::{Effect, TakenBack, last_change};
 pub use ties_net::{ConnectError, RelayAddress};
 pub use ties_sealed_log::seed_change::BLANK_ACTOR;
 pub use ties_sealed_log::{DeviceId, EntryName, LogId, MailboxId, RecoveryWords, RelayKey, Role, SpaceId};
+pub use ties_store::{Cost, Custody, Keeping, Loosened, OpenError as StoreOpenError, Passphrase, StorageKey, Unlocked};
 pub use ties_sync::{CodeError, HandshakeError, Input, PairingError, Refusal, SessionError, TicketError};
 pub use undo::{UndoError, Undone};
 pub use view::{Pair, View};

@@ -43,6 +43,22 @@ mod unix {
             }
         }
 
+        /// The processes that listen. Asking is a poke, which does no harm.
+        pub(crate) fn watchers(&self) -> Vec<u32> {
+            let Some(entries) = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else {
+                return Vec::new();
+            };
+            let Ok(socket) = UnixDatagram::unbound() else { return Vec::new() };
+            let _ = socket.set_nonblocking(true);
+            let listens = |path: &PathBuf| match socket.send_to(&[], path) {
+                // One that has not read its pokes yet has a full queue.
+                Err(error) => error.kind() == ErrorKind::WouldBlock,
+                Ok(_) => true,
+            };
+            let living = entries.flatten().map(|entry| entry.path()).filter(listens);
+            living.filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect()
+        }
+
         /// Listens for pokes, until dropped. `None` where that cannot be done (a path longer than a socket's may be).
         pub(crate) fn listen(&self) -> Option<Listener> {
             let folder = self.folder.as_ref()?;
@@ -90,6 +106,10 @@ mod other {
 
     impl Pokes {
         pub(crate) fn send(&self) {}
+
+        pub(crate) fn watchers(&self) -> Vec<u32> {
+            Vec::new()
+        }
 
         pub(crate) fn listen(&self) -> Option<Listener> {
             None

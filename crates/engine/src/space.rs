@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ties_sealed_log::{RecoveryWords, SpaceId};
-use ties_store::{OpenError as StoreOpenError, Sharing, Store, Table};
+use ties_store::{OpenError as StoreOpenError, Sharing, StorageKey, Store, Table};
 use tokio::sync::watch;
 
 use crate::birth::found;
@@ -59,8 +59,8 @@ impl OpenError {
     /// Whether all is there but the key that opens it.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        use StoreOpenError::{KeyDamaged, KeyMissing, WrongKey};
-        matches!(self, Self::Store(KeyMissing(_) | KeyDamaged(_) | WrongKey(_)))
+        use StoreOpenError::{KeyDamaged, KeyMissing, Locked, WrongKey, WrongPassphrase};
+        matches!(self, Self::Store(KeyMissing(_) | KeyDamaged(_) | WrongKey(_) | Locked(_) | WrongPassphrase(_)))
     }
 }
 
@@ -118,6 +118,29 @@ impl Space {
     /// When there is none, or it cannot be read.
     pub fn open(folder: &Path, projection: impl Projection, environment: Environment) -> Result<Self, OpenError> {
         let store = Store::open(folder, Sharing::Processes)?;
+        Self::open_from(store, folder, projection, environment)
+    }
+
+    /// Opens the space in a folder whose key a passphrase brought out ([`Custody::unseal`](crate::Custody::unseal)).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_key(
+        folder: &Path,
+        projection: impl Projection,
+        environment: Environment,
+        key: StorageKey,
+    ) -> Result<Self, OpenError> {
+        let store = Store::open_with_key(folder, Sharing::Processes, key)?;
+        Self::open_from(store, folder, projection, environment)
+    }
+
+    fn open_from(
+        store: Store,
+        folder: &Path,
+        projection: impl Projection,
+        environment: Environment,
+    ) -> Result<Self, OpenError> {
         let space = Self::over(store, Some(folder.to_owned()), Box::new(projection), environment);
         space.refresh_rows()?;
         Ok(space)
@@ -152,6 +175,12 @@ impl Space {
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
         Store::exists(folder)
+    }
+
+    /// The processes that watch the space in a folder, and so have it open.
+    #[must_use]
+    pub fn watchers(folder: &Path) -> Vec<u32> {
+        Pokes::of(Some(folder)).watchers()
     }
 
     /// Whether a folder has nothing in it but what a [`Self::create`] leaves that was stopped before its end.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::key_file::KeyFile;
+use crate::private::Loosened;
 use crate::replace::{Here, discard, replace};
 use crate::unlocked::{self, Moment, Unlocked};
 use crate::{Cost, OpenError, Passphrase, StorageKey, private};
@@ -119,6 +120,15 @@ impl Custody {
             KeyFile::Plain(_) => Err(OpenError::NoPassphrase(self.path.clone())),
             KeyFile::Sealed(_) => Ok(was),
         }
+    }
+
+    /// Takes the permissions of others off the data folder and all that is in it. What is returned was open to them; the
+    /// owner wants to know, since they may have read it.
+    ///
+    /// # Errors
+    /// [`OpenError::Exposed`] where the permissions cannot be taken away.
+    pub fn close_to_others(&self) -> Result<Vec<Loosened>, OpenError> {
+        private::close(&self.folder)
     }
 
     /// The key, from the file as it is or because the database was unlocked.

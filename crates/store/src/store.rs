@@ -10,7 +10,6 @@ use redb::backends::FileBackend;
 use crate::custody::{Custody, KEY, UNFINISHED};
 use crate::database::{Access, Database, Storage};
 use crate::memory::Memory;
-use crate::private::Loosened;
 use crate::tables::{self, Read, Table};
 use crate::{OpenError, Sharing, Snapshot, StorageKey, StoreError, Transaction, install, private};
 
@@ -159,15 +158,6 @@ impl Store {
     #[must_use]
     pub fn exists(folder: &Path) -> bool {
         folder.join(DATABASE).exists()
-    }
-
-    /// Takes the permissions of others off a data folder and all that is in it. What is returned was open to them; the
-    /// owner wants to know, since they may have read it.
-    ///
-    /// # Errors
-    /// [`OpenError::Exposed`] where the permissions cannot be taken away.
-    pub fn close_to_others(folder: &Path) -> Result<Vec<Loosened>, OpenError> {
-        private::close(folder)
     }
 
     /// A mark that changes when the database in a folder is copied, restored or taken to another
