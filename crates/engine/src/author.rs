@@ -10,11 +10,11 @@ use ties_store::{Read, Table, Transaction};
 
 use crate::document::{DocumentId, MAX_OPERATIONS};
 use crate::environment::Environment;
+use crate::incarnation;
 use crate::records::{
     CLAIMS, ClaimRecord, EPOCHS, EpochRecord, Fault, LOG, NAMED, OWN_LOGS, SPACE, SpaceRecord, epoch_id, put_record,
     record,
 };
-use crate::secrets::device_keys;
 
 /// The one space that a device's database holds.
 pub(crate) const SPACE_NUMBER: u32 = 0;
@@ -102,18 +102,6 @@ fn changes(nonce: &[u8; 16], batch: &Items) -> Changes {
     }
 }
 
-/// A log with two ends is closed, since this device was restored from a backup, or copied: what follows goes into a new
-/// one. Its first entry names both ends, so that whoever reads on has read everything that was built upon.
-pub(crate) fn leave_fork(transaction: &mut Transaction, environment: &mut Environment) -> Result<(), Fault> {
-    let Some(key) = log_key(transaction)? else { return Ok(()) };
-    if transaction.log(SPACE_NUMBER).tips(&key.id())?.len() < 2 {
-        return Ok(());
-    }
-    put_record(transaction, OWN_LOGS, &key.id().0, key.secret().expose())?;
-    let device = device_keys(transaction)?.ok_or(Fault::NoKey)?;
-    open_log(transaction, environment, &device).map(|_| ())
-}
-
 /// Opens a new log for this device.
 pub(crate) fn open_log(
     transaction: &mut Transaction,
@@ -123,6 +111,7 @@ pub(crate) fn open_log(
     let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
     let log = LogKey::random(environment.randomness());
     put_record(transaction, Table::SETTINGS, LOG, log.secret().expose())?;
+    incarnation::settle(transaction, environment)?;
     let signature = device.sign_log(&space.space, &log.id()).to_vec();
     let claim = ClaimRecord { device: device.id(), signature: signature.clone().into() };
     put_record(transaction, CLAIMS, &log.id().0, &claim)?;
@@ -144,7 +133,7 @@ pub(crate) fn append(
     environment: &mut Environment,
     payload: &Payload,
 ) -> Result<Entry, Fault> {
-    leave_fork(transaction, environment)?;
+    incarnation::go_on(transaction, environment)?;
     let deps = unnamed(transaction)?;
     let content = Sealed::new(payload, deps.clone(), environment.now());
     let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
@@ -171,6 +160,7 @@ pub(crate) fn seal_next(
     let entry = seal(&key, position, environment).map_err(|_| Fault::TooLarge)?;
     transaction.log(SPACE_NUMBER).append(&entry)?;
     mark_applied(transaction, &entry)?;
+    incarnation::wrote(transaction, &entry)?;
     Ok(entry)
 }
 

@@ -7,10 +7,11 @@ use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, ROOT, Re
 use ties_sealed_log::{actor, seed_change};
 use ties_store::Transaction;
 
-use crate::author::{Items, Made, leave_fork, log_key, write_changes};
+use crate::author::{Items, Made, log_key, write_changes};
 use crate::document::{DELETED, DocumentId, MAX_MESSAGE, MAX_OPERATIONS, MAX_TIME, Projection, Row, is_deleted};
 use crate::documents::Documents;
 use crate::environment::Environment;
+use crate::incarnation;
 use crate::operations::Ongoing;
 use crate::records::Fault;
 use crate::take_back::{Plan, TakenBack, unbegun};
@@ -53,7 +54,7 @@ impl<'s> Edit<'s> {
         nonce: [u8; 16],
     ) -> Result<Self, Fault> {
         // Before anything is changed: the log is part of what changes are made under.
-        leave_fork(&mut transaction, environment)?;
+        incarnation::go_on(&mut transaction, environment)?;
         let log = log_key(&transaction)?.ok_or(Fault::NoKey)?.id();
         let actor = ActorId::from(actor(&log, &nonce));
         Ok(Self {

@@ -1,9 +1,11 @@
 //! The clock and the randomness that a space uses.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand_core::{CryptoRng, UnwrapErr};
+use ties_store::Store;
 
 /// The operating system's randomness; panics when there is none, since nothing safe can be done without.
 #[must_use]
@@ -15,6 +17,18 @@ pub fn system_randomness() -> impl CryptoRng + Send + 'static {
 pub struct Environment {
     clock: Clock,
     randomness: Randomness,
+    install: Install,
+}
+
+/// What the install mark is known by.
+#[derive(Default)]
+enum Install {
+    /// A database that lives nowhere has none.
+    #[default]
+    Nowhere,
+    /// It is read when it is first asked for: whoever only reads shall not pay for it.
+    Folder(PathBuf),
+    Mark([u8; 32]),
 }
 
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -28,13 +42,40 @@ impl Environment {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         };
-        Self { clock: Arc::new(clock), randomness: Box::new(system_randomness()) }
+        Self { clock: Arc::new(clock), randomness: Box::new(system_randomness()), install: Install::default() }
     }
 
     /// A clock (milliseconds since 1970) and a generator of one's own, for tests that repeat.
     #[must_use]
     pub fn new(clock: impl Fn() -> u64 + Send + Sync + 'static, randomness: impl CryptoRng + Send + 'static) -> Self {
-        Self { clock: Arc::new(clock), randomness: Box::new(randomness) }
+        Self { clock: Arc::new(clock), randomness: Box::new(randomness), install: Install::default() }
+    }
+
+    /// The same with an install mark of one's own, instead of [`Store::install_mark`] of the space's folder: for tests that
+    /// copy and restore devices which have no folder.
+    #[must_use]
+    pub fn installed_as(self, mark: [u8; 32]) -> Self {
+        Self { install: Install::Mark(mark), ..self }
+    }
+
+    /// Says where the database is.
+    pub(crate) fn lives_in(&mut self, folder: &Path) {
+        if matches!(self.install, Install::Nowhere) {
+            self.install = Install::Folder(folder.to_owned());
+        }
+    }
+
+    /// The install mark; `None` where there is none to be had, and then nothing follows from it.
+    pub(crate) fn mark(&mut self) -> Option<[u8; 32]> {
+        if let Install::Folder(folder) = &self.install
+            && let Ok(mark) = Store::install_mark(folder)
+        {
+            self.install = Install::Mark(mark);
+        }
+        match self.install {
+            Install::Mark(mark) => Some(mark),
+            _ => None,
+        }
     }
 
     /// Milliseconds since 1970.

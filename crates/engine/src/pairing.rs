@@ -184,6 +184,7 @@ impl Space {
         accepted: &Accepted,
         mut environment: Environment,
     ) -> Result<Self, PairError> {
+        environment.lives_in(folder);
         let (store, ()) = Store::create_with(folder, Sharing::Processes, |transaction| {
             move_in(transaction, &projection, &mut environment, device, name, accepted).map_err(OpenError::from)
         })?;

@@ -45,6 +45,12 @@ pub(crate) const LOG: &[u8] = b"log";
 /// The members that this device's owner has been told of.
 pub(crate) const TOLD: &[u8] = b"told";
 pub(crate) const NAMED: &[u8] = b"named";
+/// Where the database was when the present log was opened: its install mark.
+pub(crate) const MARK: &[u8] = b"mark";
+/// The last entry that was written here.
+pub(crate) const WRITTEN: &[u8] = b"written";
+/// What this device's owner has been told of its logs.
+pub(crate) const LOGS_TOLD: &[u8] = b"logs-told";
 pub(crate) const PROJECTION: &[u8] = b"projection";
 /// How many operations there were.
 pub(crate) const OPERATION_COUNT: &[u8] = b"operations";

@@ -89,6 +89,7 @@ impl Space {
         mut environment: Environment,
     ) -> Result<(Self, Option<RecoveryWords>), OpenError> {
         let CreateOptions { device_name, recovery } = options;
+        environment.lives_in(folder);
         let (store, words) = Store::create_with(folder, Sharing::Processes, |transaction| {
             found(transaction, &projection, &mut environment, device_name, *recovery).map_err(OpenError::from)
         })?;
@@ -193,8 +194,11 @@ impl Space {
         store: Store,
         folder: Option<PathBuf>,
         projection: Box<dyn Projection>,
-        environment: Environment,
+        mut environment: Environment,
     ) -> Self {
+        if let Some(folder) = &folder {
+            environment.lives_in(folder);
+        }
         let inner = Inner {
             pokes: Pokes::of(folder.as_deref()),
             store,

@@ -161,12 +161,16 @@ impl Store {
     }
 
     /// A mark that changes when the database in a folder is copied, restored or taken to another
-    /// machine: its logs must then not be continued (two devices would write one log).
+    /// machine: its logs must then not be continued (two devices would write one log). While the
+    /// database is being made, within [`Self::create_with`], it is the mark that it will have.
     ///
     /// # Errors
     /// If there is no database.
     pub fn install_mark(folder: &Path) -> io::Result<[u8; 32]> {
-        install::mark(&folder.join(DATABASE))
+        match install::mark(&folder.join(DATABASE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => install::mark(&folder.join(NEW)),
+            mark => mark,
+        }
     }
 
     fn open_storage(storage: Storage) -> Result<Self, OpenError> {
