@@ -56,6 +56,15 @@ impl<'a> Desk<'a> {
         Ok(book.answer(request, &mut screen)?)
     }
 
+    /// The same, with the notices that came meanwhile if the answer is JSON: otherwise they were shown.
+    pub(crate) fn answer_with_notices(&mut self, request: Request) -> Outcome<(Reply, Vec<String>)> {
+        self.open()?;
+        let Some(book) = self.book.as_mut() else { return Err(unexpected()) };
+        let mut screen = Screen::new(self.shell).keeping_notices();
+        let reply = book.answer(request, &mut screen)?;
+        Ok((reply, screen.notices()))
+    }
+
     /// Asks the book something about `who`; if several fit and somebody is there, lets them choose.
     pub(crate) fn answer_about(&mut self, who: &str, request: impl Fn(String) -> Request) -> Outcome<Reply> {
         self.open()?;

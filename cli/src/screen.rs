@@ -15,6 +15,8 @@ pub(crate) struct Screen<'a> {
     consent: Consent,
     watching: bool,
     refused: bool,
+    /// Present if notices become part of a JSON answer.
+    notices: Option<Vec<String>>,
 }
 
 /// Who says whether a new device may come in.
@@ -31,7 +33,7 @@ enum Consent {
 impl<'a> Screen<'a> {
     /// A screen for requests that ask nothing.
     pub(crate) fn new(shell: &'a mut Shell) -> Self {
-        Self { shell, bar: None, consent: Consent::Refuse, watching: false, refused: false }
+        Self { shell, bar: None, consent: Consent::Refuse, watching: false, refused: false, notices: None }
     }
 
     /// A screen that lets a guest in if the user says so, or has said so with `--yes`.
@@ -46,6 +48,17 @@ impl<'a> Screen<'a> {
         let mut screen = Self::new(shell);
         screen.watching = true;
         screen
+    }
+
+    /// The same screen, which keeps notices for an answer in JSON; otherwise it shows them.
+    pub(crate) fn keeping_notices(mut self) -> Self {
+        self.notices = self.shell.json().then(Vec::new);
+        self
+    }
+
+    /// The notices that were kept.
+    pub(crate) fn notices(mut self) -> Vec<String> {
+        self.notices.take().unwrap_or_default()
     }
 
     /// Whether the user has turned a guest away.
@@ -117,6 +130,10 @@ impl Drop for Screen<'_> {
 
 impl Face for Screen<'_> {
     fn event(&mut self, event: Event) {
+        if let (Some(kept), Event::Notice { text }) = (&mut self.notices, &event) {
+            kept.push(text.clone());
+            return;
+        }
         if self.shell.json() && !matches!(event, Event::Progress { .. }) {
             if self.watching || matches!(event, Event::Code { .. } | Event::Ticket { .. } | Event::Fingerprint { .. }) {
                 let _ = self.shell.record(&event);
@@ -158,7 +175,7 @@ impl Face for Screen<'_> {
     }
 
     fn listens(&self) -> bool {
-        self.shell.talkative()
+        self.shell.talkative() || self.notices.is_some() || (self.watching && self.shell.json())
     }
 
     fn confirm(&mut self, guest: Guest) -> Answer<'_> {

@@ -9,6 +9,7 @@ mod bad_relays;
 mod codes;
 mod commands;
 mod folders;
+mod forks;
 mod killed;
 mod pairing;
 mod relays;

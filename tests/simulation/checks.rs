@@ -1,9 +1,10 @@
 //! How every story must end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use automerge::transaction::Transactable;
 use automerge::{Automerge, ChangeHash, ROOT, ReadDoc, Value};
-use ties_engine::{DocumentId, Space};
+use ties_engine::{DocumentId, EditError, Space};
 use ties_sealed_log::{Log, Vector};
 use ties_store::{Pair, Read, Table};
 use ties_tests::{Counts, Device, World, print};
@@ -13,9 +14,15 @@ use crate::ledger::{Ledger, store};
 /// Virtual time within which everybody must have finished once all trouble has ended.
 const SOON: u64 = 3_600_000;
 
+/// What makes two of one device.
+const SPLIT: [&str; 4] = ["device rollbacks", "devices restored elsewhere", "folders copied", "machines cloned"];
+
 /// Ends all trouble and looks at what is left; gives what happened.
 pub(crate) fn check(mut world: World, ledger: &Ledger) -> Counts {
     assert!(world.settle(SOON), "somebody never finishes");
+    if SPLIT.iter().any(|what| world.counts.0.contains_key(what)) {
+        check_logs(&mut world);
+    }
     world.write_notes();
     let first = Contents::of(&world.devices[0]);
     for (number, device) in world.devices.iter().enumerate() {
@@ -35,6 +42,32 @@ pub(crate) fn check(mut world: World, ledger: &Ledger) -> Counts {
     check_rebuilding(&mut world, &first);
     count(&mut world, &first, ledger);
     world.counts
+}
+
+/// Everybody is told once what there is to tell; and whoever has heard from all others writes a log of its own.
+fn check_logs(world: &mut World) {
+    for round in 0..2 {
+        for number in 0..world.devices.len() {
+            world.tell(number);
+            assert_eq!(world.tell(number), None, "device {number} tells more than once");
+            let written = world.write(number, |edit, _| {
+                let key = format!("mark/last/{number}");
+                edit.change(DocumentId([1; 16]), |tx| tx.put(ROOT, key, round).map_err(EditError::from))
+            });
+            assert!(written.is_some(), "device {number} does not write");
+        }
+        assert!(world.settle(SOON), "somebody never finishes");
+    }
+    let mut present = BTreeSet::new();
+    for (number, device) in world.devices.iter().enumerate() {
+        let space = device.space.as_ref().unwrap();
+        let logs: Vec<_> = space.incarnations().unwrap().into_values().flatten().collect();
+        let present_here: Vec<_> = logs.iter().filter(|one| one.present).map(|one| one.log).collect();
+        assert_eq!(present_here.len(), 1, "device {number}");
+        assert!(present.insert(present_here[0]), "device {number} writes the log of another");
+        world.counts.add_many("logs", logs.len() as u64);
+        assert_eq!(space.log_news().unwrap(), None, "device {number} tells what it told already");
+    }
 }
 
 fn check_status(number: usize, space: &Space) {

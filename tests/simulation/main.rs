@@ -2,7 +2,8 @@
 //! nothing that was acknowledged may be missing.
 //!
 //! Each seed is a world of its own. A failure prints the seed and the command that plays it again. `TIES_SIM_SEEDS`
-//! says how many seeds to play (1,000 by default), `TIES_SIM_SEED` plays one and tells what happened in it. A long run:
+//! says how many seeds to play (1,000 by default, 500 of the drill with copied devices), `TIES_SIM_SEED` plays one and tells
+//! what happened in it. A long run:
 //!
 //! ```text
 //! TIES_SIM_SEEDS=20000 nice cargo test --release -p ties-tests --test simulation -- --nocapture
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod checks;
+mod drill;
 mod edits;
 mod ledger;
 mod story;
@@ -54,14 +56,42 @@ const REACHED: [(&str, u64); 26] = [
 ];
 const ENOUGH: u64 = 1000;
 
+/// The same for so many seeds of the fork drill.
+const REACHED_BY_DRILLS: [(&str, u64); 12] = [
+    ("copies that met different peers first", 100),
+    ("device kills", 1),
+    ("device power losses", 1),
+    ("device rollbacks", 1),
+    ("devices restored elsewhere", 1),
+    ("folders copied", 1),
+    ("forked logs", 1),
+    ("machines cloned", 1),
+    ("told: continued elsewhere", 1),
+    ("told: copied", 1),
+    ("told: forked", 1),
+    ("told: moved", 1),
+];
+const DRILLS: u64 = 500;
+
 #[test]
 fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
+    let this = "every_device_ends_equal_and_nothing_acknowledged_is_lost";
+    play_all(this, ENOUGH, &REACHED, &story::live);
+}
+
+#[test]
+fn copies_of_a_device_go_on_side_by_side_and_end_equal() {
+    play_all("copies_of_a_device_go_on_side_by_side_and_end_equal", DRILLS, &REACHED_BY_DRILLS, &drill::live);
+}
+
+/// Plays as many seeds of a story as are asked for, or one and tells what happened in it.
+fn play_all(test: &str, enough: u64, reached: &[(&str, u64)], live: &(dyn Fn(u64) -> Counts + Sync)) {
     if let Some(seed) = number("TIES_SIM_SEED") {
-        let counts = story::live(seed);
+        let counts = live(seed);
         println!("{counts:#?}");
         return;
     }
-    let seeds = number("TIES_SIM_SEEDS").unwrap_or(ENOUGH);
+    let seeds = number("TIES_SIM_SEEDS").unwrap_or(enough);
     let (next, total, failed) = (AtomicU64::new(0), Mutex::new(Counts::default()), Mutex::new(Vec::new()));
     let play = || {
         loop {
@@ -69,7 +99,7 @@ fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
             if seed >= seeds || failed.lock().unwrap().len() >= 20 {
                 break;
             }
-            match catch_unwind(AssertUnwindSafe(|| story::live(seed))) {
+            match catch_unwind(AssertUnwindSafe(|| live(seed))) {
                 Ok(counts) => total.lock().unwrap().join(&counts),
                 Err(panic) => failed.lock().unwrap().push((seed, message(&*panic))),
             }
@@ -84,13 +114,13 @@ fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
     failed.sort();
     for (seed, why) in &failed {
         println!("seed {seed}: {why}");
-        println!("    TIES_SIM_SEED={seed} cargo test -p ties-tests --test simulation -- --nocapture");
+        println!("    TIES_SIM_SEED={seed} cargo test -p ties-tests --test simulation -- --nocapture {test}");
     }
     assert!(failed.is_empty(), "{} of {seeds} seeds failed; see above for the commands that play them", failed.len());
-    if seeds >= ENOUGH {
+    if seeds >= enough {
         let many = |what| total.0.get(what).copied().unwrap_or_default();
-        let rare: Vec<_> = REACHED.iter().filter(|(what, least)| many(what) * ENOUGH < least * seeds).collect();
-        assert!(rare.is_empty(), "happened less often than this in {ENOUGH} seeds: {rare:?}");
+        let rare: Vec<_> = reached.iter().filter(|(what, least)| many(what) * enough < least * seeds).collect();
+        assert!(rare.is_empty(), "happened less often than this in {enough} seeds: {rare:?}");
     }
 }
 
@@ -99,6 +129,7 @@ fn one_seed_is_one_world() {
     for seed in 0..3 {
         let first = story::live(seed);
         assert_eq!(first, story::live(seed), "seed {seed}");
+        assert_eq!(drill::live(seed), drill::live(seed), "seed {seed} of the drill");
     }
 }
 

@@ -1,6 +1,6 @@
 //! One seed: how many devices, what they write, and everything that befalls them.
 
-use ties_tests::{Counts, Ending, Weather, World};
+use ties_tests::{Counts, Ending, Place, Weather, World};
 
 use crate::checks::check;
 use crate::edits::{operate, operate_at_large};
@@ -15,7 +15,7 @@ pub(crate) fn live(seed: u64) -> Counts {
         let pause = story.world.dice.range(1..story.pace);
         story.world.run(pause);
     }
-    while story.world.devices.len() < story.devices {
+    while story.joined() < story.devices {
         story.join();
         story.world.run(1000);
     }
@@ -37,9 +37,13 @@ struct Story {
     restored: Option<usize>,
     backup: Option<Vec<u8>>,
     rollbacks: u64,
+    /// How many of the devices are copies of others, and how many may be.
+    copies: usize,
+    most_copies: usize,
     relay_backup: Option<Vec<u8>>,
 }
 
+/// Together with the copies, so many that a log gets no more ends than are kept.
 const MOST_ROLLBACKS: u64 = 3;
 
 impl Story {
@@ -55,6 +59,7 @@ impl Story {
         let (devices, pace) = (devices as usize, [2, 500, 5000, 60_000][dice.index(4)]);
         let trouble = [0, 200, 400, 650][dice.index(4)];
         let restored = dice.per_mille(350).then(|| dice.index(devices));
+        let most_copies = if dice.per_mille(300) { dice.range(1..3) as usize } else { 0 };
         let weather = if dice.per_mille(150) { Weather::fair() } else { Weather::foul(dice) };
         world.weather = weather;
         Self {
@@ -68,13 +73,17 @@ impl Story {
             restored,
             backup: None,
             rollbacks: 0,
+            copies: 0,
+            most_copies,
             relay_backup: None,
         }
     }
 
     fn act(&mut self) {
-        if self.world.devices.len() < self.devices && self.world.dice.per_mille(300) {
+        if self.joined() < self.devices && self.world.dice.per_mille(300) {
             self.join();
+        } else if self.copies < self.most_copies && self.world.dice.per_mille(150) {
+            self.copy();
         } else if self.world.dice.per_mille(self.trouble) {
             self.make_trouble();
         } else if self.restored.is_some() && self.world.dice.per_mille(200) {
@@ -87,6 +96,24 @@ impl Story {
 
     fn join(&mut self) {
         self.world.join();
+    }
+
+    /// Devices that are no copies.
+    fn joined(&self) -> usize {
+        self.world.devices.len() - self.copies
+    }
+
+    /// A device's disk is copied while its program runs, as a snapshot has it, and both go on.
+    fn copy(&mut self) {
+        self.copies += 1;
+        let number = self.some_device();
+        let image = self.world.devices[number].disk.image();
+        let (place, starts) = (self.some_place(), self.world.dice.range(100..60_000));
+        self.world.copy(number, image, place, starts);
+    }
+
+    fn some_place(&mut self) -> Place {
+        if self.world.dice.per_mille(500) { Place::Same } else { Place::Other }
     }
 
     fn some_device(&mut self) -> usize {
@@ -110,6 +137,9 @@ impl Story {
         self.world.counts.add("writes acknowledged");
         self.world.counts.add_many("deletions", done.deleted.len() as u64);
         self.ledger.enter(number, &before, &after, done);
+        if self.world.dice.per_mille(300) {
+            self.world.tell(number);
+        }
     }
 
     fn make_trouble(&mut self) {
@@ -163,7 +193,7 @@ impl Story {
     /// A backup from before the last device was admitted could forget a device, and nobody would know it any more.
     fn back_up(&mut self) {
         if let Some(number) = self.restored
-            && self.world.devices.len() == self.devices
+            && self.joined() == self.devices
         {
             self.backup = Some(self.world.devices[number].disk.image());
         }
@@ -175,8 +205,8 @@ impl Story {
         let (Some(number), Some(image)) = (self.restored, image) else { return self.back_up() };
         if self.rollbacks < MOST_ROLLBACKS {
             self.rollbacks += 1;
-            let down = self.world.dice.range(100..2000);
-            self.world.restore(number, image, down);
+            let (place, down) = (self.some_place(), self.world.dice.range(100..2000));
+            self.world.restore(number, image, place, down);
             self.forgive();
             // Mostly its owner does not wait until it has heard from the others.
             self.world.run(down);

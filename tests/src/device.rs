@@ -29,6 +29,8 @@ pub struct Device {
     clock: Clock,
     /// Its clock is ahead by so many milliseconds.
     ahead: u64,
+    /// Where its disk is, as the machine can tell.
+    pub(crate) mark: [u8; 32],
     call: Option<Call>,
     pub(crate) inbox: Vec<Vec<u8>>,
     changes: Option<watch::Receiver<u64>>,
@@ -82,6 +84,7 @@ impl Device {
             stays: true,
             clock: clock.clone(),
             ahead: dice.below(100_000_000),
+            mark: some_mark(dice),
             call: None,
             inbox: Vec::new(),
             changes: None,
@@ -91,7 +94,7 @@ impl Device {
 
     pub(crate) fn environment(&self, dice: &mut Dice) -> Environment {
         let (clock, ahead) = (self.clock.clone(), self.ahead);
-        Environment::new(move || clock.wall(ahead), dice.generator())
+        Environment::new(move || clock.wall(ahead), dice.generator()).installed_as(self.mark)
     }
 
     /// Starts the program.
@@ -294,6 +297,13 @@ impl Device {
         }
         self.begin(said)
     }
+}
+
+/// The mark of a place where no database was before.
+pub(crate) fn some_mark(dice: &mut Dice) -> [u8; 32] {
+    let mut mark = [0; 32];
+    mark.copy_from_slice(&dice.bytes(32));
+    mark
 }
 
 /// A row for each field of a document, with everything that concurrent edits left there.

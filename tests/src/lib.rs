@@ -18,4 +18,4 @@ pub use dice::Dice;
 pub use disk::{CrashingDisk, Survivors};
 pub use link::{LossyLink, Weather};
 pub use relay::{RelayHost, new_disk, open};
-pub use world::{Counts, Ending, World};
+pub use world::{Counts, Ending, Place, World};

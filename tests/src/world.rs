@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use rand_core::Rng;
-use ties_engine::{CreateOptions, Edit, EditError, News, Role, Space, WriteError};
+use ties_engine::{
+    Conversation, ConversationError, CreateOptions, Edit, EditError, Input as Heard, LogNews, News, Parting, Role,
+    Space, WriteError,
+};
 use ties_net::ClosingReason;
 use ties_relay::{ConnectionId, Input, Output};
 use ties_sealed_log::MailboxId;
 use ties_sync::Channel;
 
 use crate::clock::Clock;
-use crate::device::{Device, Failure, Lines};
+use crate::device::{Device, Failure, Lines, some_mark};
 use crate::dice::Dice;
 use crate::disk::{CrashingDisk, mix};
 use crate::link::{LossyLink, Packet, Side, Weather};
@@ -71,6 +74,15 @@ pub enum Ending {
     Killed,
     /// The machine loses power: what was not flushed is lost, in part and in no order.
     PowerLost,
+}
+
+/// Where a disk with earlier bytes is, as far as its machine can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where it was.
+    Same,
+    /// Somewhere else.
+    Other,
 }
 
 /// How often things happened.
@@ -277,13 +289,95 @@ impl World {
         self.schedule(starts_again, Event::RelayStart);
     }
 
-    /// Restores a device from a backup.
-    pub fn restore(&mut self, number: usize, image: Vec<u8>, starts_again: u64) {
+    /// Restores a device from a backup: onto the same disk, as whoever sets back a whole machine does, or elsewhere.
+    pub fn restore(&mut self, number: usize, image: Vec<u8>, place: Place, starts_again: u64) {
         self.drop_call(number);
         self.devices[number].stop();
-        self.counts.add("device rollbacks");
+        self.counts.add(match place {
+            Place::Same => "device rollbacks",
+            Place::Other => "devices restored elsewhere",
+        });
         self.devices[number].disk = CrashingDisk::of(image);
+        if place == Place::Other {
+            self.devices[number].mark = some_mark(&mut self.dice);
+        }
         self.schedule(starts_again, Event::Start(number));
+    }
+
+    /// Starts a copy of a device, which goes on beside it; gives its number. A clone of a whole machine is in the same
+    /// place as far as it can tell.
+    pub fn copy(&mut self, number: usize, image: Vec<u8>, place: Place, starts: u64) -> usize {
+        let mut copy = Device::new(&self.clock, &mut self.dice);
+        copy.disk = CrashingDisk::of(image);
+        self.counts.add(match place {
+            Place::Same => "machines cloned",
+            Place::Other => "folders copied",
+        });
+        if place == Place::Same {
+            copy.mark = self.devices[number].mark;
+        }
+        self.devices.push(copy);
+        self.schedule(starts, Event::Start(self.devices.len() - 1));
+        self.devices.len() - 1
+    }
+
+    /// Two devices meet without a relay, and exchange everything; `false` if one of them does not run or fails.
+    pub fn meet(&mut self, one: usize, other: usize) -> bool {
+        let spaces = [one, other].map(|number| self.devices[number].space.clone());
+        let ([Some(first), Some(second)], Some(road)) = (spaces, self.devices[one].road()) else { return false };
+        let now = self.clock.elapsed();
+        let mut sides = [first, second].map(|space| Conversation::new(&space, road.mailbox, road.relay));
+        let started = sides.each_mut().map(|side| side.start(now));
+        let mut failed = None;
+        let mut take = |number, turn: Result<ties_engine::Turn, ConversationError>| match turn {
+            Ok(turn) => turn.frames,
+            Err(error) => {
+                failed = failed.take().or(Some((number, format!("{error}: {error:?}"))));
+                Vec::new()
+            }
+        };
+        let [first, second] = started;
+        let mut under_way = [take(one, first), take(other, second)];
+        while !under_way.iter().all(Vec::is_empty) {
+            let [from_one, from_other] = std::mem::take(&mut under_way);
+            for ((side, number), (frames, said)) in
+                sides.iter_mut().zip([one, other]).zip([from_other, from_one].iter().zip(&mut under_way))
+            {
+                let inputs: Vec<_> = frames.iter().map(|frame| Heard::Frame(frame)).collect();
+                *said = take(number, side.handle(now, &inputs));
+            }
+        }
+        let settled = sides.iter().all(Conversation::is_settled);
+        drop(sides);
+        if let Some((number, why)) = failed {
+            self.fail(number, &why);
+            return false;
+        }
+        assert!(settled, "devices {one} and {other} do not finish");
+        self.counts.add("meetings without a relay");
+        self.look_for_changes(one);
+        self.look_for_changes(other);
+        true
+    }
+
+    /// A device tells its owner what there is to tell of its logs.
+    pub fn tell(&mut self, number: usize) -> Option<LogNews> {
+        let news = self.devices[number].space.as_ref()?.log_news();
+        match news {
+            Ok(news) => {
+                self.counts.add(match news? {
+                    LogNews::Parted(Parting::Moved) => "told: moved",
+                    LogNews::Parted(Parting::Forked) => "told: forked",
+                    LogNews::Parted(Parting::Continued) => "told: continued elsewhere",
+                    LogNews::Copied => "told: copied",
+                });
+                news
+            }
+            Err(fault) => {
+                self.fail(number, &fault.to_string());
+                None
+            }
+        }
     }
 
     /// Cuts a device off from the network, or lets it in again.

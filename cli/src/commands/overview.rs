@@ -12,9 +12,10 @@ pub(crate) fn run(desk: &mut Desk<'_>) -> Outcome {
     if !desk.has_book() {
         return welcome(desk);
     }
-    let Reply::Status(status) = desk.answer(Request::Status)? else { return Err(unexpected()) };
+    let (reply, notices) = desk.answer_with_notices(Request::Status)?;
+    let Reply::Status(status) = reply else { return Err(unexpected()) };
     if desk.shell.json() {
-        return desk.shell.value(&status::json(&status));
+        return desk.shell.value(&status::json(&status, &notices));
     }
     let people = amount::counted(status.people as u64, "person", "people");
     let notes = amount::counted(status.notes as u64, "note", "notes");

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use ties_book::Book;
-use ties_book::api::{Candidate, Key, RelayRow, Reply, Request, Status as State};
+use ties_book::api::{Candidate, DeviceLogs, Key, RelayRow, Reply, Request, Status as State};
 
 use super::{SCHEMA, device, lock};
 use crate::desk::{Desk, unexpected};
@@ -25,10 +25,11 @@ pub(crate) struct Status {}
 
 impl Status {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
-        let Reply::Status(state) = desk.answer(Request::Status)? else { return Err(unexpected()) };
+        let (reply, notices) = desk.answer_with_notices(Request::Status)?;
+        let Reply::Status(state) = reply else { return Err(unexpected()) };
         let key = Book::key(desk.home())?;
         if desk.shell.json() {
-            let mut answer = json(&state);
+            let mut answer = json(&state, &notices);
             answer["key"] = json!(key);
             desk.shell.value(&answer)?;
         } else {
@@ -42,18 +43,20 @@ impl Status {
 }
 
 /// The status for `--json`.
-pub(super) fn json(state: &State) -> Value {
+pub(super) fn json(state: &State, notices: &[String]) -> Value {
     json!({
         "schema": SCHEMA,
         "device": state.device_name,
         "people": state.people,
         "notes": state.notes,
         "devices": state.devices,
+        "logs": state.logs,
         "relays": state.relays,
         "waiting": state.waiting,
         "conflictCount": state.conflict_count,
         "conflicts": state.conflicts,
         "stuck": state.stuck,
+        "notices": notices,
     })
 }
 
@@ -67,10 +70,24 @@ fn show(desk: &mut Desk<'_>, state: &State, key: &Key) -> Outcome {
     shell.line(palette::faint(&format!("{} · key: {}", inline(&home), lock::kept(key, now))))?;
     shell.line("")?;
     shell.lines(device::table(&state.devices, now).lines(width))?;
+    shell.lines(state.logs.iter().flat_map(|device| logs(device, now)))?;
     shell.line("")?;
     shell.lines(roads(state, now))?;
     shell.lines(troubles(state))?;
     shell.lines(conflicts(state))
+}
+
+/// What is to be known of a device that has several logs.
+fn logs(device: &DeviceLogs, now: Timestamp) -> Vec<String> {
+    let last = device.opened.iter().flatten().next_back();
+    let last = last.map_or_else(String::new, |instant| format!(", the last begun {}", since(instant, now)));
+    let count = amount::counted(device.opened.len() as u64, "incarnation", "incarnations");
+    let name = inline(&device.name);
+    let mut lines = vec![format!("{name} has {count}{last}: its folder was copied, moved or restored.")];
+    if device.copied {
+        lines.push("Should a copy of it stay in use, pair it anew as a device of its own: ties device add".to_owned());
+    }
+    lines.iter().map(|line| palette::faint(line)).collect()
 }
 
 /// The handles that several people hold, and how to settle it.

@@ -38,7 +38,7 @@ impl Sync {
                 }
             });
         }
-        let mut screen = Screen::new(shell);
+        let mut screen = Screen::new(shell).keeping_notices();
         let reply = desk::wait(async {
             tokio::select! {
                 reply = book.handle(Request::Sync, &mut screen) => reply.map_err(Failure::from),
@@ -47,10 +47,10 @@ impl Sync {
                 ),
             }
         });
-        drop(screen);
+        let notices = screen.notices();
         let Reply::Synced(report) = reply? else { return Err(unexpected()) };
         if shell.json() {
-            shell.value(&json!({"schema": SCHEMA, "relays": report.relays}))?;
+            shell.value(&json!({"schema": SCHEMA, "relays": report.relays, "notices": notices}))?;
         } else {
             shell.lines(report.relays.iter().map(line).collect::<Vec<_>>())?;
         }

@@ -801,6 +801,21 @@ pub struct DeviceRow {
     pub last_heard: Option<String>,
 }
 
+/// A device that writes one log after the other, or several side by side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeviceLogs {
+    /// What it is called.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Whether it is this one.
+    pub this: bool,
+    /// When each of its logs was opened, RFC 3339 in UTC, the first one first; `None` where that cannot be read yet.
+    pub opened: Vec<Option<String>>,
+    /// Whether one of them was opened by a copy of this folder, or by it before it was set back.
+    pub copied: bool,
+}
+
 /// A relay of the book.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RelayRow {
@@ -825,6 +840,8 @@ pub struct Status {
     pub notes: usize,
     /// The devices, this one first.
     pub devices: Vec<DeviceRow>,
+    /// Those of them that were copied, restored or set back, and so have several logs.
+    pub logs: Vec<DeviceLogs>,
     /// The relays.
     pub relays: Vec<RelayRow>,
     /// What waits, and for what: entries parked for others, quarantined entries.

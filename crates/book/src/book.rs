@@ -81,8 +81,16 @@ impl Book {
     /// As the request goes wrong. A relay that fails during [`Request::Sync`] is no error but stands in the reply.
     pub async fn handle(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
         match request {
-            Request::DeviceAdd { by, relay } => self.device_add(by, relay.as_deref(), face).await,
-            Request::RelayAdd { url, token } => self.relay_add(&url, token.as_ref()).await,
+            Request::DeviceAdd { by, relay } => {
+                let added = self.device_add(by, relay.as_deref(), face).await;
+                self.tell_parting(face);
+                added
+            }
+            Request::RelayAdd { url, token } => {
+                let added = self.relay_add(&url, token.as_ref()).await;
+                self.tell_parting(face);
+                added
+            }
             Request::Sync => self.sync(face).await.map(Reply::Synced),
             Request::SyncWatch => self.sync_watch(face).await,
             local => self.answer(local, face),
@@ -94,6 +102,16 @@ impl Book {
     /// # Errors
     /// As the request goes wrong; a request that needs the network is refused ([`Request::is_local`]).
     pub fn answer(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
+        let undoes = matches!(request, Request::Undo { .. });
+        let reply = self.respond(request, face);
+        // Whoever only reads is not made to write.
+        if undoes || self.has_written() {
+            self.tell_parting(face);
+        }
+        reply
+    }
+
+    fn respond(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
         match request {
             Request::New { words } => {
                 let added = self.write("new", |desk| people::add(desk, &words))?;
@@ -160,6 +178,7 @@ impl Book {
             Request::RelayList => self.relay_list(),
             Request::Status => {
                 self.tell_newcomers(face)?;
+                self.tell_logs(face)?;
                 self.status()
             }
             Request::Complete { what, beginning } => {

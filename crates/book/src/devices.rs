@@ -37,6 +37,7 @@ impl Book {
             people: count(b"p")?,
             notes: count(b"n")?,
             devices: status.devices.iter().map(device_row).collect(),
+            logs: self.device_logs()?,
             relays: status.roads.into_iter().map(relay_row).collect(),
             waiting,
             conflict_count: shared.len(),

@@ -43,6 +43,7 @@ mod id;
 mod import;
 mod jscontact;
 mod list;
+mod logs;
 mod network;
 mod notes;
 mod opening;

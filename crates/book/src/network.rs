@@ -63,8 +63,9 @@ impl Book {
         if self.space.roads().map_err(fault)?.is_empty() {
             return Err(no_relay());
         }
-        let reports = self.space.sync(|event| tell(face, event)).await.map_err(fault)?;
+        let reports = self.space.sync(|event| self.tell(face, event)).await.map_err(fault)?;
         self.tell_newcomers(face)?;
+        self.tell_logs(face)?;
         let relays = reports.into_iter().map(|report| match report.outcome {
             Ok(tally) => RelaySync {
                 url: report.road.address,
@@ -91,10 +92,11 @@ impl Book {
         }
         let watched = |event| {
             let received = matches!(event, SyncEvent::News(_, News::Received { .. }));
-            tell(face, event);
+            self.tell(face, event);
             if received {
                 // What cannot be read now is told by the next command.
                 let _ = self.tell_newcomers(face);
+                let _ = self.tell_logs(face);
             }
         };
         self.space.sync_watch(watched).await.map_err(fault)?;
@@ -164,6 +166,16 @@ impl Book {
         Ok(())
     }
 
+    fn tell(&self, face: &mut dyn Face, event: SyncEvent) {
+        let said = match event {
+            SyncEvent::News(_, News::Forked { log }) => self.fork(&log),
+            event => said(event),
+        };
+        if let Some(event) = said {
+            face.event(event);
+        }
+    }
+
     /// What the device that admitted this one is called.
     fn host_name(&self) -> Result<String, BookError> {
         let devices = self.space.devices().map_err(fault)?;
@@ -179,9 +191,10 @@ const GUESTS_ARE: Role = Role::Writer;
 /// How long a ticket is good for.
 const TICKET_LASTS: Duration = Duration::from_secs(60 * 60);
 
-fn tell(face: &mut dyn Face, event: SyncEvent) {
+/// What a step of a sync is to the user.
+fn said(event: SyncEvent) -> Option<Event> {
     let url = |road: Road| road.address;
-    face.event(match event {
+    Some(match event {
         SyncEvent::Connected(road) => Event::Connected { url: url(road) },
         SyncEvent::RelayReset(road) => {
             notice(&road, "was wiped or restored since the last time; it gets back what it lost")
@@ -194,10 +207,7 @@ fn tell(face: &mut dyn Face, event: SyncEvent) {
         SyncEvent::News(road, News::Refused { reason, .. }) => {
             notice(&road, &format!("takes nothing more of a device's log: {reason}"))
         }
-        SyncEvent::News(road, News::Forked { .. }) => {
-            notice(&road, "has two histories of one device, which was copied or restored; both are kept")
-        }
-        SyncEvent::News(_, News::Acknowledged { entries: 0 }) => return,
+        SyncEvent::News(_, News::Forked { .. } | News::Acknowledged { entries: 0 }) => return None,
         SyncEvent::News(road, News::Acknowledged { entries }) => {
             Event::Exchanged { url: url(road), sent: entries as u64, received: 0 }
         }
@@ -205,7 +215,7 @@ fn tell(face: &mut dyn Face, event: SyncEvent) {
             let retry_ms = u64::try_from(pause.as_millis()).ok();
             Event::Disconnected { url: url(road), reason, retry_ms }
         }
-    });
+    })
 }
 
 fn notice(road: &Road, what: &str) -> Event {
@@ -274,6 +284,10 @@ fn against(reason: Refusal) -> Option<&'static str> {
         Refusal::Spent => Some("ask the relay's operator for a new token, then: ties relay add URL --token-file FILE"),
         Refusal::Quota | Refusal::Logs | Refusal::Pseudonyms => Some(
             "everything is kept here; ask the relay's operator for more room, or add another relay: ties relay add URL",
+        ),
+        Refusal::Branches => Some(
+            "this disk was set back to one state more often than can be merged: keep what it holds with ties export, then \
+             pair it anew (--home DIR, ties device join), and sync before writing whenever it is set back",
         ),
         Refusal::Mailboxes => Some("ask the relay's operator for a token, or try again tomorrow"),
         Refusal::Busy => Some("try again in a moment"),

@@ -185,6 +185,14 @@ impl Space {
         Ok(told(&self.inner.store.read()?)?.untold.is_some())
     }
 
+    /// The device that writes a log, or wrote it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn writer_of(&self, log: &LogId) -> Result<Option<DeviceId>, Fault> {
+        Ok(Roster::load(&self.inner.store.read()?)?.author(log))
+    }
+
     /// The logs of every device, the oldest first.
     ///
     /// # Errors
