@@ -28,23 +28,24 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<(T, String), BookE
             return Err(mistake(format!("the text does not begin with a line {FENCE}")));
         }
     }
-    let mut closed = false;
-    for line in lines.by_ref() {
-        closed = line.trim_end() == FENCE;
-        if closed {
-            break;
+    let rest: Vec<&str> = lines.collect();
+    let fences = rest.iter().enumerate().filter(|(_, line)| line.trim_end() == FENCE).map(|(at, _)| at);
+    let mut first = None;
+    // A fence may be a line of a value; then what stands above it is no form, and what stands above a later one is.
+    for fence in fences.take(MAX_FENCES) {
+        let (fields, body) = (rest[..fence].concat(), rest[fence + 1..].concat());
+        match toml::from_str(&format!("{front}{fields}")) {
+            Ok(form) => return Ok((form, body)),
+            Err(error) => drop(first.get_or_insert_with(|| misread(&format!("{front}{fields}"), &error))),
         }
-        front.push_str(line);
     }
-    if !closed {
-        return Err(mistake(format!("the fields are not followed by a line {FENCE}")));
-    }
-    let form = toml::from_str(&front).map_err(|error| {
-        let line = error.span().map(|span| front[..span.start].matches('\n').count() + 1);
-        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        mistake(format!("{place}{}", error.message().lines().collect::<Vec<_>>().join("; ")))
-    })?;
-    Ok((form, lines.collect()))
+    Err(first.unwrap_or_else(|| mistake(format!("the fields are not followed by a line {FENCE}"))))
+}
+
+fn misread(front: &str, error: &toml::de::Error) -> BookError {
+    let line = error.span().map(|span| front[..span.start].matches('\n').count() + 1);
+    let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    mistake(format!("{place}{}", error.message().lines().collect::<Vec<_>>().join("; ")))
 }
 
 /// A mistake in an edited text.
@@ -53,6 +54,8 @@ pub(crate) fn mistake(message: impl Into<String>) -> BookError {
 }
 
 const FENCE: &str = "+++";
+/// Every further one costs a reading of all above it.
+const MAX_FENCES: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -70,6 +73,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let form = Form { name: "Ada \"the\"\nCountess".into() };
+        let text = written(&["advice"], &form, "# Body\n+++\n").unwrap();
+        assert_eq!(read::<Form>(&text).unwrap(), (form, "# Body\n+++\n".into()));
+    }
+
+    #[test]
+    fn a_fence_within_a_value_ends_nothing() {
+        let form = Form { name: "one\n+++\ntwo\n+++".into() };
         let text = written(&["advice"], &form, "# Body\n+++\n").unwrap();
         assert_eq!(read::<Form>(&text).unwrap(), (form, "# Body\n+++\n".into()));
     }
