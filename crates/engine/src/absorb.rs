@@ -5,20 +5,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ties_sealed_log::{
-    Change, Changes, DeviceId, Entry, Genesis, KnownPseudonym, Log, LogOpening, MailboxId, MembershipAct, OpenError,
-    OpenLog, Payload, Roads, Sealed, Tip, WrapContext, actor,
+    Change, Changes, Decision, Dep, DeviceId, Entry, EntryName, EpochId, Genesis, Kind, KnownPseudonym, Log, LogId,
+    LogOpening, MailboxId, OpenError, OpenLog, Payload, Roads, Sealed, Tip, WrapContext, actor,
 };
-use ties_store::{Read, Table, Transaction};
+use ties_store::{Read, StoredLog, Table, Transaction};
 
+use crate::acceptance::{
+    Standing, hold, is_awaited, is_content, is_covered, is_held, knows_any, opened, redraw, vouches,
+};
 use crate::attempts::Attempts;
 use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied, most_operations};
 use crate::document::{DocumentId, Projection, check_change};
 use crate::documents::{Checked, Documents};
+use crate::knowledge::learn;
+use crate::quarantine::put_away;
 use crate::records::{
-    ACCESS, BAD, CLAIMS, ClaimRecord, Fault, MEMBERSHIP, MembershipRecord, OPENINGS, PSEUDONYMS, ROADS, RoadRecord,
-    Waiting, mailbox_key, parse_place, place_key, put_record,
+    ACCESS, BAD, CLAIMS, ClaimRecord, EPOCHS, Fault, OPENINGS, PSEUDONYMS, ROADS, RoadRecord, Waiting, mailbox_key,
+    parse_place, place_key, put_record,
 };
-use crate::roster::Roster;
+use crate::roster::{Roster, note_membership, subjects};
 use crate::secrets::device_keys;
 
 /// What one batch of entries did.
@@ -49,11 +54,7 @@ pub(crate) fn absorb_warily(
     for entry in &entries {
         batch.take(entry)?;
     }
-    if batch.done != Absorbed::default() {
-        batch.retry()?;
-    }
-    batch.documents.flush(batch.transaction, projection)?;
-    Ok(batch.done)
+    batch.finish()
 }
 
 /// Judges everything that waits, whatever it waits for.
@@ -61,8 +62,7 @@ pub(crate) fn absorb_waiting(transaction: &mut Transaction, projection: &dyn Pro
     let mut attempts = Attempts::unmarked();
     let mut batch = Batch::begin(transaction, projection, &mut attempts)?;
     batch.retry()?;
-    batch.documents.flush(batch.transaction, projection)?;
-    Ok(batch.done)
+    batch.finish()
 }
 
 enum Verdict {
@@ -71,6 +71,8 @@ enum Verdict {
     Unknown,
     Wait(Wait),
     Bad(String),
+    /// By a device that was shut out, and nobody built upon it.
+    Hold,
 }
 
 /// What an entry waits for.
@@ -105,6 +107,10 @@ struct Batch<'t> {
     asleep: BTreeSet<Place>,
     /// Whether a key or a member came, for which any entry may have waited.
     news: bool,
+    /// How far each log counted when this was last drawn.
+    standings: BTreeMap<LogId, Standing>,
+    /// Whether something came that may change it: an entry that builds on a held one, or one up to which a log counts.
+    vouched: bool,
 }
 
 /// Documents are written back and forgotten when they take more bytes than this.
@@ -116,9 +122,12 @@ impl<'t> Batch<'t> {
         projection: &'t dyn Projection,
         attempts: &'t mut Attempts,
     ) -> Result<Self, Fault> {
+        let mut roster = Roster::load(transaction)?;
         Ok(Self {
             keys: keyring(transaction)?,
-            roster: Roster::load(transaction)?,
+            standings: roster.standings(),
+            vouched: false,
+            roster,
             documents: Documents::default(),
             done: Absorbed::default(),
             unjudged: BTreeSet::new(),
@@ -129,6 +138,26 @@ impl<'t> Batch<'t> {
             projection,
             attempts,
         })
+    }
+
+    /// Tries again what waits, draws anew which entries count if that may have changed, and writes what is open.
+    fn finish(mut self) -> Result<Absorbed, Fault> {
+        loop {
+            if self.done != Absorbed::default() || self.news {
+                self.retry()?;
+            }
+            self.documents.flush(self.transaction, self.projection)?;
+            let standings = self.roster.standings();
+            if !self.vouched && standings == self.standings {
+                return Ok(self.done);
+            }
+            (self.standings, self.vouched) = (standings, false);
+            self.documents = Documents::default();
+            if redraw(self.transaction, self.projection, &mut self.roster, &self.keys)? {
+                self.asleep.clear();
+                self.news = true;
+            }
+        }
     }
 
     /// Judges an entry, and those that waited for it alone.
@@ -177,6 +206,7 @@ impl<'t> Batch<'t> {
                 self.transaction.put(BAD, &place, reason.as_bytes())?;
                 self.done.bad += 1;
             }
+            Verdict::Hold => hold(self.transaction, &place)?,
             Verdict::Apply(_) | Verdict::Unknown => {
                 mark_applied(self.transaction, entry)?;
                 self.done.applied += 1;
@@ -215,12 +245,17 @@ impl<'t> Batch<'t> {
     }
 
     fn judge(&mut self, entry: &Entry) -> Result<Verdict, Fault> {
-        if entry.is_recovery_envelope() {
-            return Ok(Verdict::Unknown);
-        }
         let before = place_key(&entry.log(), Tip { seq: entry.seq() - 1, name: entry.prev() });
         if entry.seq() > 1 && self.waits(&before)? {
+            self.take_keys(entry)?;
             return Ok(Verdict::Wait(Wait::Entry(before)));
+        }
+        if is_awaited(self.transaction, entry)? {
+            self.vouched = true;
+        }
+        if entry.is_recovery_envelope() {
+            let standing = self.roster.standing(&entry.log());
+            return Ok(if self.counts(entry, &standing, None)? { Verdict::Unknown } else { Verdict::Hold });
         }
         let keys = self.keys.iter().map(|(id, _, key)| (id, key));
         let sealed = match entry.open(&self.roster.space.space, keys) {
@@ -228,32 +263,127 @@ impl<'t> Batch<'t> {
             Err(OpenError::NoKey) => return Ok(Verdict::Wait(Wait::Key)),
             Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
         };
+        if self.waits_for_any(&sealed.deps)? {
+            self.take_keys(entry)?;
+        }
         for dep in &sealed.deps {
             let place = place_key(&dep.log, Tip { seq: dep.seq, name: dep.name });
             let here = self.transaction.log(SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
             if !here || self.waits(&place)? {
                 return Ok(Verdict::Wait(Wait::Entry(place)));
             }
+            if is_held(self.transaction, &place)? && vouches(&sealed) && !self.is_outside(entry)? {
+                // Its author had read what is held here: it counts, and comes first.
+                self.vouched = true;
+                return Ok(Verdict::Wait(Wait::Entry(place)));
+            }
         }
-        self.judge_author(entry, &sealed)
+        let verdict = self.judge_author(entry, &sealed)?;
+        if !matches!(verdict, Verdict::Wait(_) | Verdict::Bad(_)) {
+            learn(self.transaction, &subjects(self.transaction)?, entry, &sealed.deps)?;
+        }
+        Ok(verdict)
     }
 
-    /// The first entry of a log claims it for a device. Everything else counts once that device is a member.
+    /// The first entry of a log claims it for a device. Everything else counts once that device is a member, or as far as
+    /// its removal left it.
     fn judge_author(&mut self, entry: &Entry, sealed: &Sealed) -> Result<Verdict, Fault> {
         let payload = match sealed.payload() {
-            Ok(Some(payload)) => payload,
-            Ok(None) => return Ok(Verdict::Unknown),
+            Ok(payload) => payload,
             Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
         };
-        let first = matches!(payload, Payload::OpenLog(_));
+        let first = matches!(payload, Some(Payload::OpenLog(_)));
         if first != (entry.seq() == 1) {
             return Ok(Verdict::Bad("a log begins with its opening, and only there".into()));
         }
-        let born = matches!(&payload, Payload::Genesis(birth) if self.is_genesis(entry, birth));
-        if first || born || self.roster.author(&entry.log()).is_some() {
-            return self.remember(entry, sealed, payload);
+        if let Some(Payload::OpenLog(claim)) = &payload {
+            self.claim(entry, claim)?;
         }
-        Ok(Verdict::Wait(Wait::Member))
+        let by_itself = match &payload {
+            Some(Payload::Genesis(birth)) => self.is_genesis(entry, birth),
+            Some(Payload::Admit(admit)) => self.roster.claimed_by(&admit.certificate, &entry.log()),
+            Some(Payload::Reset(reset)) => {
+                reset.members.iter().any(|listed| self.roster.claimed_by(&listed.certificate, &entry.log()))
+            }
+            _ => first,
+        };
+        if !by_itself && self.roster.author(&entry.log()).is_none() {
+            return Ok(if payload.is_some() { Verdict::Wait(Wait::Member) } else { Verdict::Unknown });
+        }
+        // Who belongs is decided by all that was ever said about it, whoever said it.
+        let verdict = match payload {
+            None => Verdict::Unknown,
+            Some(payload) => self.remember(entry, sealed, payload)?,
+        };
+        if matches!(verdict, Verdict::Bad(_)) {
+            return Ok(verdict);
+        }
+        let standing = self.roster.standing(&entry.log());
+        if self.counts(entry, &standing, Some(sealed))? {
+            return Ok(verdict);
+        }
+        self.take_keys(entry)?;
+        Ok(Verdict::Hold)
+    }
+
+    /// Takes the keys that an entry hands over, whether or not it counts or its turn has come: a key reads, whoever gave it,
+    /// and what it waits for may be sealed under that very key.
+    fn take_keys(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let payload = opened(&self.roster, &self.keys, entry).and_then(|sealed| sealed.payload().ok().flatten());
+        match payload {
+            Some(payload @ (Payload::Rotate(_) | Payload::Share(_))) => self.apply(entry, payload).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    fn waits_for_any(&self, deps: &[Dep]) -> Result<bool, Fault> {
+        for dep in deps {
+            let here = StoredLog::reading(self.transaction, SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
+            if !here || self.waits(&place_key(&dep.log, Tip { seq: dep.seq, name: dep.name }))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether an entry counts, as far as is known now.
+    fn counts(&mut self, entry: &Entry, standing: &Standing, sealed: Option<&Sealed>) -> Result<bool, Fault> {
+        if matches!(standing, Standing::Whole | Standing::Unknown) {
+            return Ok(true);
+        }
+        let before = place_key(&entry.log(), Tip { seq: entry.seq() - 1, name: entry.prev() });
+        let by_itself = match standing {
+            Standing::Reader(lowerings) if !is_held(self.transaction, &before)? => {
+                let content = sealed.is_some_and(|sealed| is_content(sealed.kind));
+                !(content && self.knows_any(lowerings, entry, sealed)?)
+            }
+            _ => false,
+        };
+        Ok(by_itself || is_covered(self.transaction, &entry.log(), Tip { seq: entry.seq(), name: entry.name() })?)
+    }
+
+    /// Whether an entry knows one of these, which was perhaps not noted yet.
+    fn knows_any(&mut self, subjects: &[EntryName], entry: &Entry, sealed: Option<&Sealed>) -> Result<bool, Fault> {
+        if let Some(sealed) = sealed {
+            learn(self.transaction, subjects, entry, &sealed.deps)?;
+        }
+        knows_any(self.transaction, subjects, entry)
+    }
+
+    /// Whether an entry's author was shut out, and its word makes nothing count.
+    fn is_outside(&mut self, entry: &Entry) -> Result<bool, Fault> {
+        let standing = self.roster.standing(&entry.log());
+        Ok(match &standing {
+            Standing::Whole => false,
+            Standing::Reader(lowerings) => {
+                let lowerings = lowerings.clone();
+                self.knows_any(&lowerings, entry, None)?
+            }
+            Standing::Cut(_) => {
+                !is_covered(self.transaction, &entry.log(), Tip { seq: entry.seq(), name: entry.name() })?
+            }
+            Standing::Unknown => true,
+        })
     }
 
     fn is_genesis(&self, entry: &Entry, birth: &Genesis) -> bool {
@@ -268,14 +398,22 @@ impl<'t> Batch<'t> {
         if genesis && entry.name() != self.roster.space.genesis {
             return Ok(Verdict::Bad("the genesis of another space".into()));
         }
-        if genesis || MembershipAct::of(payload.clone()).is_some() {
+        if Kind::is_membership(sealed.kind) {
             let author = match &payload {
                 Payload::Genesis(birth) => birth.founder.id(),
-                _ => self.roster.author(&entry.log()).ok_or(Fault::Damaged("an author"))?,
+                Payload::Admit(admit) => admit.certificate.id(),
+                _ => self.roster.claimant(&entry.log()).ok_or(Fault::Damaged("an author"))?,
             };
-            let kept =
-                MembershipRecord { author, time: sealed.time, kind: sealed.kind, body: sealed.body.clone().into() };
-            put_record(self.transaction, MEMBERSHIP, &entry.name().0, &kept)?;
+            note_membership(self.transaction, entry, author, sealed.time, &payload)?;
+            if let Payload::Rotate(rotate) = &payload {
+                let epoch = rotate.epoch(&self.roster.space.space, &author);
+                let wrong = self.keys.iter().any(|(id, _, key)| *id == epoch && !key.matches(&epoch, &rotate.check));
+                if wrong {
+                    // Somebody shared another key by that name.
+                    self.transaction.remove(EPOCHS, &epoch.0)?;
+                    self.keys = keyring(self.transaction)?;
+                }
+            }
             self.roster = Roster::load(self.transaction)?;
             self.news = true;
         }
@@ -289,7 +427,6 @@ impl<'t> Batch<'t> {
 
     fn apply(&mut self, entry: &Entry, payload: Payload) -> Result<Verdict, Fault> {
         match &payload {
-            Payload::OpenLog(claim) => self.claim(entry, claim)?,
             Payload::Changes(changes) => return self.change(entry, changes, payload.clone()),
             Payload::Rotate(rotate) => {
                 // Only the first epoch has no parents, and only the founder makes it.
@@ -298,6 +435,7 @@ impl<'t> Batch<'t> {
                 if let Some(author) = author {
                     let epoch = rotate.epoch(&self.roster.space.space, &author);
                     self.unwrap(author, epoch, rotate.generation, &rotate.check, &rotate.wraps)?;
+                    self.earlier(epoch, &rotate.earlier)?;
                 }
             }
             Payload::Share(share) => {
@@ -307,7 +445,14 @@ impl<'t> Batch<'t> {
                 }
             }
             Payload::Roads(roads) => self.learn_roads(roads)?,
-            Payload::Beacon
+            Payload::Decision(Decision::Discard) => {
+                if let Some(sealed) = opened(&self.roster, &self.keys, entry) {
+                    put_away(self.transaction, &sealed.deps)?;
+                }
+            }
+            // What they say about who belongs was noted when they were read.
+            Payload::OpenLog(_)
+            | Payload::Beacon
             | Payload::Genesis(_)
             | Payload::Add(_)
             | Payload::SetRole(_)
@@ -316,7 +461,7 @@ impl<'t> Batch<'t> {
             | Payload::Reset(_)
             | Payload::Admit(_)
             | Payload::ChangeRecovery(_)
-            | Payload::Decision(_) => {}
+            | Payload::Decision(Decision::Accept) => {}
         }
         Ok(Verdict::Apply(payload))
     }
@@ -344,7 +489,7 @@ impl<'t> Batch<'t> {
     fn unwrap(
         &mut self,
         author: DeviceId,
-        epoch: ties_sealed_log::EpochId,
+        epoch: EpochId,
         generation: u32,
         check: &[u8; 32],
         wraps: &[ties_sealed_log::Wrap],
@@ -355,10 +500,28 @@ impl<'t> Batch<'t> {
         let context =
             WrapContext { space: &self.roster.space.space, epoch: &epoch, recipient: &recipient, author: &author };
         let Ok(key) = device.unwrap(&wrap.bytes, context) else { return Ok(()) };
-        if key.matches(&epoch, check) && keep_key(self.transaction, &epoch, generation, &key)? {
+        // What began the epoch has the last word on its key.
+        let check = self.roster.check_of(&epoch).unwrap_or(*check);
+        if key.matches(&epoch, &check) && keep_key(self.transaction, &epoch, generation, &key)? {
             self.keys = keyring(self.transaction)?;
             self.news = true;
         }
+        Ok(())
+    }
+
+    /// Takes the keys of earlier epochs, which whoever has an epoch's key may have. Each must be what its own beginning says
+    /// of it, where that is known.
+    fn earlier(&mut self, epoch: EpochId, sealed: &[u8]) -> Result<(), Fault> {
+        let Some((_, _, key)) = self.keys.iter().find(|(id, ..)| *id == epoch) else { return Ok(()) };
+        let Ok(earlier) = key.open_earlier(&self.roster.space.space, &epoch, sealed) else { return Ok(()) };
+        for earlier in earlier {
+            let check = self.roster.check_of(&earlier.epoch);
+            let proven = check.is_none_or(|check| earlier.key.matches(&earlier.epoch, &check));
+            if proven && keep_key(self.transaction, &earlier.epoch, earlier.generation, &earlier.key)? {
+                self.news = true;
+            }
+        }
+        self.keys = keyring(self.transaction)?;
         Ok(())
     }
 
@@ -397,11 +560,7 @@ impl<'t> Batch<'t> {
 
 /// Checks every change of an entry. Most of the time of a first sync is spent here, so it is shared among the processor's
 /// cores.
-fn check_all(
-    projection: &dyn Projection,
-    log: &ties_sealed_log::LogId,
-    changes: &Changes,
-) -> Result<Vec<Checked>, String> {
+fn check_all(projection: &dyn Projection, log: &LogId, changes: &Changes) -> Result<Vec<Checked>, String> {
     let most = most_operations(changes.items.iter().map(|item| item.chunk.len()).sum());
     let operations = AtomicUsize::new(0);
     let check = |items: &[Change]| -> Result<Vec<Checked>, String> {
@@ -433,12 +592,7 @@ fn check_all(
     })
 }
 
-fn check_one(
-    projection: &dyn Projection,
-    log: &ties_sealed_log::LogId,
-    changes: &Changes,
-    item: &Change,
-) -> Result<Checked, String> {
+fn check_one(projection: &dyn Projection, log: &LogId, changes: &Changes, item: &Change) -> Result<Checked, String> {
     let expected = match usize::from(item.nonce).checked_sub(1).map(|at| changes.nonces.get(at)) {
         None => None,
         Some(Some(nonce)) => Some(actor(log, nonce)),

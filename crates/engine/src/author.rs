@@ -10,11 +10,14 @@ use ties_store::{Read, Table, Transaction};
 
 use crate::document::{DocumentId, MAX_OPERATIONS};
 use crate::environment::Environment;
+use crate::epochs::{reconsider, seal_under};
 use crate::incarnation;
+use crate::knowledge::learn;
 use crate::records::{
     CLAIMS, ClaimRecord, EPOCHS, EpochRecord, Fault, LOG, NAMED, OWN_LOGS, SPACE, SpaceRecord, epoch_id, put_record,
     record,
 };
+use crate::roster::subjects;
 
 /// The one space that a device's database holds.
 pub(crate) const SPACE_NUMBER: u32 = 0;
@@ -133,15 +136,38 @@ pub(crate) fn append(
     environment: &mut Environment,
     payload: &Payload,
 ) -> Result<Entry, Fault> {
+    append_naming(transaction, environment, payload, Vec::new())
+}
+
+/// As [`append`], for an entry that names others beside what its author has read.
+pub(crate) fn append_naming(
+    transaction: &mut Transaction,
+    environment: &mut Environment,
+    payload: &Payload,
+    others: Vec<Dep>,
+) -> Result<Entry, Fault> {
     incarnation::go_on(transaction, environment)?;
-    let deps = unnamed(transaction)?;
+    let mut keys = keyring(transaction)?;
+    let chosen = seal_under(transaction, environment, payload.kind(), &mut keys)?;
+    append_under(transaction, environment, payload, others, &keys[chosen])
+}
+
+/// As [`append_naming`], under a key of one's choice.
+pub(crate) fn append_under(
+    transaction: &mut Transaction,
+    environment: &mut Environment,
+    payload: &Payload,
+    others: Vec<Dep>,
+    (epoch, _, key): &(EpochId, u32, EpochKey),
+) -> Result<Entry, Fault> {
+    let mut deps = unnamed(transaction)?;
+    deps.extend(others);
     let content = Sealed::new(payload, deps.clone(), environment.now());
     let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
-    let keys = keyring(transaction)?;
-    let (epoch, key) = newest(&keys).ok_or(Fault::NoKey)?;
     let entry = seal_next(transaction, environment, |log, position, environment| {
         Entry::seal(log, position, &space.space, (epoch, key), &content, environment.randomness())
     })?;
+    learn(transaction, &subjects(transaction)?, &entry, &deps)?;
     if !deps.is_empty() {
         name(transaction, &deps)?;
     }
@@ -183,10 +209,6 @@ pub(crate) fn keyring(read: &dyn Read) -> Result<Keyring, Fault> {
     Ok(keys)
 }
 
-fn newest(keys: &Keyring) -> Option<(&EpochId, &EpochKey)> {
-    keys.first().map(|(id, _, key)| (id, key))
-}
-
 /// Remembers an epoch's key; `false` if it was here.
 pub(crate) fn keep_key(
     transaction: &mut Transaction,
@@ -198,6 +220,7 @@ pub(crate) fn keep_key(
         return Ok(false);
     }
     put_record(transaction, EPOCHS, &epoch.0, &EpochRecord { generation, key: *key.expose() })?;
+    reconsider(transaction)?;
     Ok(true)
 }
 
@@ -211,6 +234,7 @@ pub(crate) fn mark_applied(transaction: &mut Transaction, entry: &Entry) -> Resu
     tips.retain(|tip| tip.name != entry.prev());
     tips.push(Tip { seq: entry.seq(), name: entry.name() });
     tips.sort_unstable();
+    tips.dedup();
     put_record(transaction, Table::APPLIED, &entry.log().0, &tips)
 }
 

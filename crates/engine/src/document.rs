@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use automerge::{Automerge, Change, ROOT, ReadDoc, ScalarValue, Value};
 use ties_sealed_log::seed_change;
 
+use crate::actions::has_marks;
+
 /// A document: 16 bytes, a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentId(pub [u8; 16]);
@@ -104,6 +106,8 @@ pub(crate) enum BadChange {
     Numbers,
     #[error("an impossible time, or a message that is too long")]
     Words,
+    #[error("marks of text, which are not read")]
+    Marks,
     #[error("not by the actor that its log and session demand")]
     Actor,
     #[error("not continuous with what is known of its document")]
@@ -130,6 +134,9 @@ pub(crate) fn check_change(chunk: &[u8], actor: Option<[u8; 16]>) -> Result<Chan
     }
     if actor.is_none() {
         seed_change::check(chunk).map_err(|_| BadChange::Actor)?;
+    }
+    if has_marks(chunk).ok_or(BadChange::Form)? {
+        return Err(BadChange::Marks);
     }
     let parsed = catch_unwind(|| Change::from_bytes(chunk.to_vec()));
     let change = parsed.map_err(|_| BadChange::Form)?.map_err(|_| BadChange::Form)?;

@@ -220,11 +220,7 @@ impl Space {
         let shares = share_keys(&place.space, &device, &guest.certificate, &parents, keys, environment.randomness())?;
         drop(environment);
         know_member(&mut transaction, &guest.certificate.id())?;
-        let mut entries = vec![added];
-        for share in &shares {
-            entries.push(append(&mut transaction, &mut inner.environment(), &Payload::Share(share.clone()))?);
-        }
-        absorb(&mut transaction, &*inner.projection, entries)?;
+        absorb(&mut transaction, &*inner.projection, vec![added])?;
         let roads = vec![RelayRoad {
             address: road.address.clone(),
             relay: road.relay,

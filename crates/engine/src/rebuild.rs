@@ -1,19 +1,24 @@
 //! Documents from entries alone: the proof that nothing else holds anything.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use automerge::{Automerge, Change};
 use ties_sealed_log::{Entry, Log, Tip};
-use ties_store::{Read, Table, Transaction};
+use ties_store::{Read, StoredLog, Table, Transaction};
 
 use crate::absorb::absorb_waiting;
-use crate::author::SPACE_NUMBER;
-use crate::document::{DocumentId, Projection};
+use crate::acceptance::{QUARANTINE, changes_of, is_applied, visit};
+use crate::author::{Keyring, SPACE_NUMBER};
+use crate::document::{DocumentId, Projection, apply_change};
 use crate::documents::{live_rows, load_stored};
 use crate::records::{BAD, Fault, Waiting, place_key, put_record};
+use crate::roster::Roster;
 
 /// Throws away every document and row, and takes in all entries once more.
 pub(crate) fn documents(transaction: &mut Transaction, projection: &dyn Projection) -> Result<(), Fault> {
     transaction.clear_documents()?;
     transaction.remove_all(Table::ROWS, &[])?;
-    for table in [Table::APPLIED, Table::PARKED, BAD] {
+    for table in [Table::APPLIED, Table::PARKED, BAD, QUARANTINE] {
         transaction.remove_all(table, &[])?;
     }
     // Whatever the order of the logs, each entry finds those it builds upon still waiting, and waits for them.
@@ -59,3 +64,78 @@ fn put_rows(transaction: &mut Transaction, mut rows: Vec<(Vec<u8>, Option<Vec<u8
 }
 
 const BATCH: usize = 16 << 20;
+
+/// Throws away some documents and their rows, and makes them anew from the entries that count.
+pub(crate) fn some(
+    transaction: &mut Transaction,
+    projection: &dyn Projection,
+    roster: &Roster,
+    keys: &Keyring,
+    ids: &BTreeSet<DocumentId>,
+) -> Result<(), Fault> {
+    let changes = changes_that_count(transaction, roster, keys, ids)?;
+    let mut rows = Vec::new();
+    for id in ids {
+        let before = load_stored(transaction, *id)?;
+        let stale = before.map(|document| live_rows(projection, *id, &document)).unwrap_or_default();
+        rows.extend(stale.into_iter().map(|row| (row.key, None)));
+        transaction.remove_document(&id.0)?;
+    }
+    let mut fresh = BTreeMap::new();
+    for (id, changes) in changes {
+        let document = assembled(changes);
+        if document.get_heads().is_empty() {
+            continue;
+        }
+        transaction.put_document(&id.0, &document.save())?;
+        fresh.extend(live_rows(projection, id, &document).into_iter().map(|row| (row.key, Some(row.value))));
+    }
+    rows.retain(|(key, _)| !fresh.contains_key(key));
+    rows.extend(fresh);
+    put_rows(transaction, rows)
+}
+
+/// The changes of some documents, of all entries that count.
+fn changes_that_count(
+    read: &dyn Read,
+    roster: &Roster,
+    keys: &Keyring,
+    ids: &BTreeSet<DocumentId>,
+) -> Result<BTreeMap<DocumentId, Vec<Change>>, Fault> {
+    let mut changes: BTreeMap<DocumentId, Vec<Change>> = BTreeMap::new();
+    let logs: Vec<_> = StoredLog::reading(read, SPACE_NUMBER).vector()?.logs().collect();
+    for log in logs {
+        visit(read, &log, |entry| {
+            let found = changes_of(roster, keys, entry).unwrap_or_default();
+            let mut wanted = found.items.iter().filter(|item| ids.contains(&DocumentId(item.document))).peekable();
+            if wanted.peek().is_some() && is_applied(read, entry)? {
+                for item in wanted {
+                    // It was checked when it was first applied.
+                    let change = Change::from_bytes(item.chunk.to_vec());
+                    changes.entry(DocumentId(item.document)).or_default().extend(change.ok());
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(changes)
+}
+
+/// A document of these changes, each after those it builds upon.
+fn assembled(mut changes: Vec<Change>) -> Automerge {
+    let mut document = Automerge::new();
+    loop {
+        let before = changes.len();
+        changes.retain(|change| {
+            let ready = change.deps().iter().all(|dep| document.get_change_meta_by_hash(dep).is_some());
+            // What does not apply did not apply before either.
+            if ready && document.get_change_meta_by_hash(&change.hash()).is_none() {
+                let _ = apply_change(&mut document, change.clone());
+            }
+            !ready
+        });
+        if changes.len() == before {
+            return document;
+        }
+    }
+}

@@ -23,6 +23,12 @@ pub enum Fault {
     /// No key is here to write with.
     #[error("this device has no key of the space yet; sync first")]
     NoKey,
+    /// This device is a reader.
+    #[error("this device may read and not write")]
+    ReadOnly,
+    /// This device was shut out, or signed off.
+    #[error("this device does not belong to the network any more")]
+    Removed,
 }
 
 pub(crate) const EPOCHS: Table = Table::named("engine/epochs");
@@ -101,6 +107,11 @@ pub(crate) struct MembershipRecord {
     pub(crate) author: DeviceId,
     pub(crate) time: u64,
     pub(crate) kind: u16,
+    /// Where it stands.
+    pub(crate) log: LogId,
+    pub(crate) seq: u64,
+    /// Which membership entry of its branch it is; the first is 1.
+    pub(crate) number: u32,
     pub(crate) body: serde_bytes::ByteBuf,
 }
 

@@ -2,8 +2,8 @@
 
 use ties_net::RelayAddress;
 use ties_sealed_log::{
-    AccessStatement, DeviceId, GET, KnownPseudonym, MANAGE, MailboxId, PUT, Payload, Pseudonym, PseudonymKey, RelayKey,
-    RelayRoad, Roads, Role, StatementBody, decode,
+    AccessStatement, CLOSED, DeviceId, GET, KnownPseudonym, MANAGE, MailboxId, PUT, Payload, Pseudonym, PseudonymKey,
+    RelayKey, RelayRoad, Roads, Role, StatementBody, decode,
 };
 use ties_store::{Read, Table, Transaction};
 use ties_sync::Message;
@@ -12,10 +12,12 @@ use crate::absorb::{absorb_warily, keep_statement};
 use crate::attempts::Attempts;
 use crate::author::append;
 use crate::environment::Environment;
+use crate::epochs::{lacking, share};
 use crate::records::{
     CONTACTS, ContactRecord, Fault, PSEUDONYMS, ROADS, RoadRecord, SPACE, SpaceRecord, put_record, record,
 };
 use crate::relay_link::{LinkFailure, RelayLink};
+use crate::removal::owes_word;
 use crate::replica::access_list;
 use crate::roster::Roster;
 use crate::secrets::device_keys;
@@ -151,9 +153,7 @@ pub(crate) fn statements(read: &dyn Read, mailbox: &MailboxId) -> Result<Vec<Vec
 impl Inner {
     /// The key that this device is known by at a relay.
     pub(crate) fn pseudonym(&self, relay: &RelayKey) -> Result<PseudonymKey, Fault> {
-        let snapshot = self.store.read()?;
-        let space: SpaceRecord = record(&snapshot, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
-        Ok(device_keys(&snapshot)?.ok_or(Fault::NoKey)?.pseudonym(&space.space, relay))
+        own_key(&self.store.read()?, relay)
     }
 
     pub(crate) async fn dial(&self, address: &RelayAddress, key: &PseudonymKey) -> Result<RelayLink, LinkFailure> {
@@ -200,14 +200,17 @@ impl Inner {
         Ok(())
     }
 
-    /// Keeps the list of a mailbox complete, before a session: this device's pseudonym is told to the others, and an
-    /// admin lists the pseudonyms of members that are not on it. Writes nothing when nothing is missing.
+    /// Keeps what the others rely on complete, before a session: this device's pseudonym is told to them, a manager brings
+    /// the mailbox's list to what the members may do, members that lack a key get it, and whoever watches a removal learns
+    /// that it is known here. Writes nothing when nothing is missing.
     pub(crate) fn tidy(&self, road: &Road) -> Result<(), Fault> {
         let snapshot = self.store.read()?;
         let key = self.pseudonym(&road.relay)?;
         let told = snapshot.get(PSEUDONYMS, &[road.relay.0, key.id().0].concat())?.is_some();
-        let unlisted = unlisted(&snapshot, road, &key.id())?;
-        if (told && unlisted.is_empty()) || !is_member(&snapshot)? {
+        let mislisted = mislisted(&snapshot, road, &key.id())?;
+        let lacking = lacking(&snapshot)?;
+        let owes_word = owes_word(&snapshot)?;
+        if (told && mislisted.is_empty() && lacking.is_empty() && !owes_word) || !is_member(&snapshot)? {
             return Ok(());
         }
         drop(snapshot);
@@ -216,8 +219,14 @@ impl Inner {
             let mine = own_pseudonym(&transaction, &road.relay, &key.id())?;
             self.write_roads(&mut transaction, Roads { pseudonyms: vec![mine], ..Roads::default() })?;
         }
-        if !unlisted.is_empty() {
-            self.enlist(&mut transaction, road, &key, &unlisted, Vec::new())?;
+        if !mislisted.is_empty() {
+            self.enlist(&mut transaction, road, &key, &mislisted, Vec::new())?;
+        }
+        for lack in &lacking {
+            share(&mut transaction, &mut self.environment(), lack)?;
+        }
+        if owes_word && crate::removal::owes_word(&transaction)? {
+            append(&mut transaction, &mut self.environment(), &Payload::Beacon)?;
         }
         transaction.commit()?;
         self.committed();
@@ -265,8 +274,8 @@ fn is_member(read: &dyn Read) -> Result<bool, Fault> {
 /// What a member of this role may do at a mailbox.
 pub(crate) fn flags(role: Role) -> u8 {
     match role {
-        Role::Reader => GET,
-        Role::Writer => PUT | GET,
+        // A reader, too, says in its log what it knows; content of it counts for nobody.
+        Role::Reader | Role::Writer => PUT | GET,
         Role::Admin => PUT | GET | MANAGE,
     }
 }
@@ -285,26 +294,32 @@ pub(crate) fn heads(read: &dyn Read) -> Result<Vec<ties_sealed_log::EntryName>, 
     Ok(roster.members.as_ref().ok_or(Fault::NoKey)?.heads().to_vec())
 }
 
-/// Members' pseudonyms that a mailbox's list lacks, if this device may add them.
-fn unlisted(read: &dyn Read, road: &Road, own: &Pseudonym) -> Result<Vec<(Pseudonym, u8)>, Fault> {
+/// What a mailbox's list should say and does not, if this device may say it: of members what they may do, of devices that
+/// were shut out that they are closed.
+pub(crate) fn mislisted(read: &dyn Read, road: &Road, own: &Pseudonym) -> Result<Vec<(Pseudonym, u8)>, Fault> {
     let Some(list) = access_list(read, &road.mailbox)? else { return Ok(Vec::new()) };
-    if list.flags(own) & MANAGE == 0 {
+    if list.flags(own) & (MANAGE | CLOSED) != MANAGE {
         return Ok(Vec::new());
     }
     let known = read.pairs(PSEUDONYMS, &road.relay.0)?;
-    let mut missing = Vec::new();
-    let mut roster = None;
+    let roster = Roster::load(read)?;
+    let Some(members) = &roster.members else { return Ok(Vec::new()) };
+    let mut wrong = Vec::new();
     for (key, device) in known {
         let pseudonym = Pseudonym(key[32..].try_into().map_err(|_| Fault::Damaged("a pseudonym"))?);
-        if list.flags(&pseudonym) != 0 {
-            continue;
-        }
         let device = DeviceId(device.try_into().map_err(|_| Fault::Damaged("a pseudonym"))?);
-        if roster.is_none() {
-            roster = Some(Roster::load(read)?);
+        let (said, wanted) = (list.flags(&pseudonym), members.get(&device).map(|member| flags(member.role)));
+        match wanted {
+            Some(wanted) if said != wanted => wrong.push((pseudonym, wanted)),
+            None if said & CLOSED == 0 && said != 0 => wrong.push((pseudonym, CLOSED)),
+            _ => {}
         }
-        let member = roster.as_ref().and_then(|roster| roster.members.as_ref()?.get(&device));
-        missing.extend(member.map(|member| (pseudonym, flags(member.role))));
     }
-    Ok(missing)
+    Ok(wrong)
+}
+
+/// The key that this device is known by at a relay.
+pub(crate) fn own_key(read: &dyn Read, relay: &RelayKey) -> Result<PseudonymKey, Fault> {
+    let space: SpaceRecord = record(read, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+    Ok(device_keys(read)?.ok_or(Fault::NoKey)?.pseudonym(&space.space, relay))
 }
