@@ -140,10 +140,11 @@ impl Drill {
         pair(&laptop, &phone, "phone");
         laptop.run(&["relay", "add", &taps[1].url(relays[1].url())]).ok();
         let drill = Self { world, laptop, phone, relays: RefCell::new(relays), taps };
-        for _ in 0..2 {
-            drill.laptop.sync();
-            drill.phone.sync();
+        // The new relay takes the phone's word once the phone has introduced itself and the laptop has vouched for it there.
+        for _ in 0..6 {
+            [&drill.laptop, &drill.phone].iter().for_each(|device| drop(device.run(&["sync"])));
         }
+        [&drill.laptop, &drill.phone].iter().for_each(|device| device.sync());
         drill
     }
 
