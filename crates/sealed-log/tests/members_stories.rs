@@ -148,8 +148,6 @@ fn a_back_dated_removal_counts_as_if_it_had_come_in_time() {
     story.say(TABLET, Say::Revoke(LAPTOP, vec![]));
     assert_eq!(story.roles(), now([(LAPTOP, Admin), (PHONE, Admin)]), "it is no admin any more");
     // So it pretends not to have heard. Nobody can tell that from the truth: the laptop is out as well.
-    let before = story.seen_by(PHONE).get(&id(TABLET)).map(|member| member.entry);
-    assert_eq!(before, None);
     let admitted = story.entries[1].name;
     story.say_upon(TABLET, &[admitted], Say::Revoke(LAPTOP, vec![]));
     story.say_upon(TABLET, &[admitted], Say::Add(PUPPET, Admin));
@@ -274,21 +272,16 @@ fn the_words_let_a_fresh_device_in_and_wrong_words_do_not() {
 
 #[test]
 fn nobody_can_copy_an_admission_or_a_reset_into_another_log() {
-    let mut story = three_admins();
-    story.say_upon(FRESH, &[ROOT], Say::Admit(Admin, 0));
-    story.say(PHONE, Say::Reset(vec![PHONE], 0));
     for author in [TABLET, PUPPET] {
-        let copies: Vec<_> = story.entries[2..4].to_vec();
-        for (number, mut copy) in copies.into_iter().enumerate() {
+        let mut story = three_admins();
+        story.say_upon(FRESH, &[ROOT], Say::Admit(Admin, 0));
+        story.say(PHONE, Say::Reset(vec![PHONE], 0));
+        // The signed words alone, in another's log.
+        for (number, copy) in story.entries[2..].iter_mut().enumerate() {
             copy.author = id(author);
             copy.name.0[0] ^= 1 + number as u8;
-            story.entries = vec![story.entries[0].clone(), story.entries[1].clone(), copy];
-            assert_eq!(story.roles(), now([(LAPTOP, Admin), (PHONE, Admin), (TABLET, Admin)]));
-            let mut again = three_admins();
-            again.say_upon(FRESH, &[ROOT], Say::Admit(Admin, 0));
-            again.say(PHONE, Say::Reset(vec![PHONE], 0));
-            story = again;
         }
+        assert_eq!(story.roles(), now([(LAPTOP, Admin), (PHONE, Admin), (TABLET, Admin)]));
     }
 }
 

@@ -4,12 +4,12 @@
 mod support;
 
 use ed25519_dalek::{Signer, SigningKey};
-use support::{Cast, flips, rng};
+use support::{Cast, OTHER_WORDS, flips, rng};
 use ties_sealed_log::{
-    AccessError, AccessStatement, DecodeError, DeviceCert, ENVELOPE_SEALED, Entry, EntryError, EntryName, EpochId,
-    EpochKey, FLOOR, KEM_KEY_LEN, KeyError, LogId, LogKey, LogOpening, MAX_ENTRY, MailboxId, OpenError, Payload,
-    Position, Pseudonym, RecoveryCert, RecoveryWords, SEAL_OVERHEAD, SealError, Sealed, Secret, SpaceId, StatementBody,
-    WrapContext, decode, encode, padme,
+    AccessError, AccessStatement, ChangeRecovery, DecodeError, Dep, DeviceCert, ENVELOPE_SEALED, Entry, EntryError,
+    EntryName, EpochId, EpochKey, FLOOR, KEM_KEY_LEN, KeyError, Kind, LogId, LogKey, LogOpening, MAX_ENTRY, MAX_PINS,
+    MailboxId, Manner, OpenError, Payload, Position, Pseudonym, RecoveryCert, RecoveryWords, Rename, Reset,
+    SEAL_OVERHEAD, SealError, Sealed, Secret, SpaceId, StatementBody, WrapContext, decode, encode, padme,
 };
 
 #[test]
@@ -89,6 +89,80 @@ fn every_flip_of_a_statement_is_refused() {
             assert!(AccessStatement::verify(&flipped).is_err(), "bit {bit}");
         }
     }
+}
+
+/// Whatever is flipped in what the recovery key signed, it does not decode or does not verify.
+#[test]
+fn no_flip_of_what_the_recovery_key_signed_passes() {
+    let cast = Cast::new();
+    let (key, author) = (cast.recovery.certificate(), cast.founder.id());
+    let passes = |kind: Kind, body: Vec<u8>| {
+        let sealed = Sealed { kind: kind as u16, deps: vec![], time: 0, body };
+        match sealed.payload() {
+            Ok(Some(Payload::Reset(reset))) => reset.verify(&key, &cast.space, &author).is_ok(),
+            Ok(Some(Payload::Admit(admit))) => admit.verify(&key, &cast.space).is_ok(),
+            Ok(Some(Payload::ChangeRecovery(change))) => change.verify(&key, &cast.space, &author).is_ok(),
+            _ => false,
+        }
+    };
+    let signed =
+        [Payload::Reset(cast.reset()), Payload::Admit(cast.admit()), Payload::ChangeRecovery(cast.change_recovery())];
+    for payload in signed {
+        let body = Sealed::new(&payload, vec![], 0).body;
+        assert!(passes(payload.kind(), body.clone()));
+        // Certificates are flipped bit by bit above; one step here is five bits, so that each place in a byte is met.
+        for (bit, flipped) in flips(&body).step_by(5) {
+            assert!(!passes(payload.kind(), flipped), "{:?}, bit {bit}", payload.kind());
+        }
+    }
+}
+
+#[test]
+fn what_the_recovery_key_signed_holds_for_one_space_one_author_one_key() {
+    let cast = Cast::new();
+    let (key, author, space) = (cast.recovery.certificate(), cast.founder.id(), cast.space);
+    let other = RecoveryWords::parse(OTHER_WORDS).unwrap().keys().certificate();
+    let (reset, admit, change) = (cast.reset(), cast.admit(), cast.change_recovery());
+    assert!(reset.verify(&key, &space, &author).is_ok() && change.verify(&key, &space, &author).is_ok());
+    for (key, space, author) in
+        [(&other, space, author), (&key, SpaceId([1; 32]), author), (&key, space, cast.guest.id())]
+    {
+        assert!(reset.verify(key, &space, &author).is_err());
+        assert!(change.verify(key, &space, &author).is_err());
+    }
+    assert!(admit.verify(&other, &space).is_err() && admit.verify(&key, &SpaceId([1; 32])).is_err());
+    // A signature under one label says nothing under another.
+    let swapped = Reset { signature: change.signature.clone(), ..reset };
+    assert!(swapped.verify(&key, &space, &author).is_err());
+    assert!(ChangeRecovery { signature: admit.signature, ..change }.verify(&key, &space, &author).is_err());
+}
+
+#[test]
+fn lists_of_members_and_pins_keep_their_order_and_bounds() {
+    let cast = Cast::new();
+    let refuses = |payload: &Payload| Sealed::new(payload, vec![], 0).payload().err();
+    let mut reset = cast.reset();
+    assert!(reset.members[0].certificate.id() < reset.members[1].certificate.id());
+    reset.members.reverse();
+    assert_eq!(refuses(&Payload::Reset(reset.clone())), Some(DecodeError::Bounds), "members out of order");
+    reset.members[1] = reset.members[0].clone();
+    assert_eq!(refuses(&Payload::Reset(reset.clone())), Some(DecodeError::Bounds), "a member twice");
+    reset.members.clear();
+    assert_eq!(refuses(&Payload::Reset(reset.clone())), Some(DecodeError::Bounds), "nobody");
+    let short = Reset { signature: vec![0; 63].into(), ..cast.reset() };
+    assert_eq!(refuses(&Payload::Reset(short)), Some(DecodeError::Bounds), "half a signature");
+    let long = Rename { name: "n".repeat(201), ..cast.rename() };
+    assert_eq!(refuses(&Payload::Rename(long)), Some(DecodeError::Bounds), "a long name");
+    let pinned = |count: u64, reversed: bool| {
+        let mut pins: Vec<Dep> = (0..count).map(|seq| Dep { seq: u64::MAX - count + seq, ..cast.dep() }).collect();
+        if reversed {
+            pins.reverse();
+        }
+        Payload::Remove(cast.remove(Manner::Revoke { pins }))
+    };
+    assert_eq!(refuses(&pinned(MAX_PINS as u64, false)), None, "the most that there may be fit into an entry");
+    assert_eq!(refuses(&pinned(MAX_PINS as u64 + 1, false)), Some(DecodeError::Bounds));
+    assert_eq!(refuses(&pinned(2, true)), Some(DecodeError::Bounds), "pins out of order");
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! The cast that the tests share: fixed keys, one space, one of everything.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part, and fails where it cannot go on")]
 
+pub(crate) mod by_the_words;
 pub(crate) mod story;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_bytes::ByteBuf;
 use ties_sealed_log::{
-    AccessStatement, Add, Change, Changes, Dep, DeviceKeys, Entry, EntryName, EpochId, EpochKey, GET, Genesis,
-    KnownPseudonym, LogKey, LogOpening, MANAGE, MailboxId, OpenLog, PUT, Payload, Position, PseudonymKey,
-    RecoveryEnvelope, RecoveryKeys, RecoveryWords, RelayKey, RelayRoad, RelaySecret, Roads, Role, Rotate, Sealed,
-    Secret, Share, SpaceId, StatementBody, Wrap, WrapContext, epoch_id,
+    AccessStatement, Add, Admit, Change, ChangeRecovery, Changes, Decision, Dep, DeviceKeys, Entry, EntryName, EpochId,
+    EpochKey, GET, Genesis, KnownPseudonym, Listed, LogKey, LogOpening, MANAGE, MailboxId, Manner, OpenLog, PUT,
+    Payload, Position, PseudonymKey, RecoveryEnvelope, RecoveryKeys, RecoveryWords, RelayKey, RelayRoad, RelaySecret,
+    Remove, Rename, Reset, Roads, Role, Rotate, Sealed, Secret, SetRole, Share, SpaceId, StatementBody, Wrap,
+    WrapContext, epoch_id,
 };
 
 pub(crate) const WORDS: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+
+pub(crate) const OTHER_WORDS: &str = "zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo zoo wrong";
 
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -165,6 +169,38 @@ impl Cast {
         })
     }
 
+    pub(crate) fn set_role(&self) -> SetRole {
+        SetRole { parents: vec![self.root], device: self.guest.id(), role: Role::Reader }
+    }
+
+    pub(crate) fn rename(&self) -> Rename {
+        Rename { parents: vec![self.root], device: self.guest.id(), name: "old phone".to_owned() }
+    }
+
+    pub(crate) fn remove(&self, manner: Manner) -> Remove {
+        Remove { parents: vec![self.root], device: self.guest.id(), manner }
+    }
+
+    pub(crate) fn reset(&self) -> Reset {
+        let listed = |keys: &DeviceKeys, name: &str| Listed {
+            certificate: keys.certificate(),
+            role: Role::Admin,
+            name: name.to_owned(),
+        };
+        let members = vec![listed(&self.founder, "laptop"), listed(&self.guest, "phone")];
+        Reset::sign(&self.recovery, &self.space, &self.founder.id(), vec![self.root], members)
+    }
+
+    pub(crate) fn admit(&self) -> Admit {
+        let (certificate, name) = (self.guest.certificate(), "phone".to_owned());
+        Admit::sign(&self.recovery, &self.space, vec![self.root], certificate, Role::Admin, name)
+    }
+
+    pub(crate) fn change_recovery(&self) -> ChangeRecovery {
+        let new = RecoveryWords::parse(OTHER_WORDS).unwrap().keys().certificate();
+        ChangeRecovery::sign(&self.recovery, &self.space, &self.founder.id(), vec![self.root], new)
+    }
+
     /// One of each kind that has a body.
     pub(crate) fn payloads(&self) -> Vec<(&'static str, Payload)> {
         vec![
@@ -176,6 +212,15 @@ impl Cast {
             ("rotate", Payload::Rotate(self.rotate())),
             ("share", Payload::Share(self.share())),
             ("roads", self.roads()),
+            ("role", Payload::SetRole(self.set_role())),
+            ("rename", Payload::Rename(self.rename())),
+            ("remove, retire", Payload::Remove(self.remove(Manner::Retire))),
+            ("remove, revoke", Payload::Remove(self.remove(Manner::Revoke { pins: vec![self.dep()] }))),
+            ("reset", Payload::Reset(self.reset())),
+            ("admit", Payload::Admit(self.admit())),
+            ("recovery", Payload::ChangeRecovery(self.change_recovery())),
+            ("decision, accept", Payload::Decision(Decision::Accept)),
+            ("decision, discard", Payload::Decision(Decision::Discard)),
         ]
     }
 

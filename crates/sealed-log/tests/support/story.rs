@@ -40,8 +40,10 @@ static SPACE: LazyLock<SpaceId> = LazyLock::new(|| GENESIS.space());
 
 pub(crate) const ROOT: EntryName = EntryName([0xaa; 32]);
 
+static IDS: LazyLock<Vec<DeviceId>> = LazyLock::new(|| CERTIFICATES.iter().map(DeviceCert::id).collect());
+
 pub(crate) fn id(device: usize) -> DeviceId {
-    CERTIFICATES[device].id()
+    IDS[device]
 }
 
 pub(crate) fn certificate(device: usize) -> DeviceCert {
@@ -193,6 +195,6 @@ impl Story {
 }
 
 pub(crate) fn roles(members: &Members) -> BTreeMap<usize, Role> {
-    let place = |device: &DeviceId| CERTIFICATES.iter().position(|cert| cert.id() == *device).unwrap();
+    let place = |device: &DeviceId| IDS.iter().position(|id| id == device).unwrap();
     members.iter().map(|(device, member)| (place(device), member.role)).collect()
 }
