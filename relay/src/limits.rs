@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ties_sealed_log::MAX_STATEMENTS;
+use ties_sealed_log::{MAX_RECOVERY_STATEMENTS, MAX_STATEMENTS};
 use ties_sync::WINDOW;
 
 /// The bounds of a relay. A device that keeps to the protocol meets none of them but the quota.
@@ -60,7 +60,7 @@ impl Default for Limits {
             mailboxes_per_key: 16,
             mailboxes_per_address: 64,
             // As many as a whole list has.
-            statements: MAX_STATEMENTS,
+            statements: MAX_STATEMENTS + MAX_RECOVERY_STATEMENTS,
             sockets_per_key: 8,
             strangers_per_address: 64,
             connections: 4096,

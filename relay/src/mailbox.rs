@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ties_sealed_log::{
     AccessError, AccessList, AccessStatement, Appended, CLOSED, Entry, EntryName, GET, Log, LogId, LogOpening,
-    MailboxId, PUT, Pseudonym, Tip, Vector,
+    MailboxId, PUT, Pseudonym, RECOVERY, RelayKey, Tip, Vector,
 };
 use ties_sync::{Refusal, Replica, Taken};
 
@@ -40,6 +40,7 @@ impl Mailbox {
         storage.put_statement(&list.mailbox(), &first)?;
         let mailbox = Self::of(list);
         mailbox.index_members(mailbox.list.members().keys(), storage)?;
+        mailbox.index_marks(&BTreeSet::new(), storage)?;
         Ok(Ok(mailbox))
     }
 
@@ -76,8 +77,13 @@ impl Mailbox {
         self.list.mailbox()
     }
 
-    /// Whether a pseudonym may be at this mailbox at all.
-    pub(crate) fn admits(&self, pseudonym: &Pseudonym) -> bool {
+    /// Whether a pseudonym may be at this mailbox at all: it is on the list, or is the recovery key, which reads, and
+    /// says by statements what more it wants.
+    pub(crate) fn admits(&self, pseudonym: &Pseudonym, relay: &RelayKey) -> bool {
+        self.lists(pseudonym) || self.list.recovery().contains(&pseudonym.recovery_mark(relay))
+    }
+
+    fn lists(&self, pseudonym: &Pseudonym) -> bool {
         self.list.flags(pseudonym) & (GET | CLOSED) == GET
     }
 
@@ -99,18 +105,34 @@ impl Mailbox {
         limits: &Limits,
     ) -> Result<Result<(), Refusal>, S::Error> {
         let mut list = self.list.clone();
-        let concerned: Vec<Pseudonym> = statement.body().grants.iter().map(|(who, _)| *who).collect();
+        let said = &statement.body().grants;
+        let concerned: Vec<Pseudonym> =
+            said.iter().filter(|(_, flags)| *flags != RECOVERY).map(|(who, _)| *who).collect();
+        // Whoever fills a list must not shut the recovery key out.
+        let by_recovery = statement.body().recovery.is_some();
         match list.add(statement.clone()) {
             Err(error) => return Ok(Err(refusal(error))),
             Ok(false) => return Ok(Ok(())),
-            Ok(true) if list.members().len() > limits.pseudonyms => return Ok(Err(Refusal::Pseudonyms)),
+            Ok(true) if list.members().len() > limits.pseudonyms && !by_recovery => {
+                return Ok(Err(Refusal::Pseudonyms));
+            }
             Ok(true) => {}
         }
-        self.list = list;
+        let before = std::mem::replace(&mut self.list, list).recovery();
         self.changed = true;
         storage.put_statement(&self.id(), &statement)?;
         self.index_members(&concerned, storage)?;
+        self.index_marks(&before, storage)?;
         Ok(Ok(()))
+    }
+
+    /// A recovery key is found by its mark, in the index of pseudonyms: nobody has a key that is a hash.
+    fn index_marks<S: Storage>(&self, before: &BTreeSet<[u8; 32]>, storage: &mut S) -> Result<(), S::Error> {
+        let now = self.list.recovery();
+        for mark in before.symmetric_difference(&now) {
+            storage.set_member(&self.id(), &Pseudonym(*mark), now.contains(mark))?;
+        }
+        Ok(())
     }
 
     fn index_members<'a, S: Storage>(
@@ -119,7 +141,7 @@ impl Mailbox {
         storage: &mut S,
     ) -> Result<(), S::Error> {
         for pseudonym in pseudonyms {
-            storage.set_member(&self.id(), pseudonym, self.admits(pseudonym))?;
+            storage.set_member(&self.id(), pseudonym, self.lists(pseudonym))?;
         }
         Ok(())
     }

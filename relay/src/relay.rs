@@ -300,7 +300,12 @@ impl Relay {
         match message {
             Message::Create { statement, token } => self.create(id, &statement, token, turn)?,
             Message::Which => {
-                let mailboxes = turn.storage.mailboxes_of(&pseudonym)?;
+                let mut mailboxes = turn.storage.mailboxes_of(&pseudonym)?;
+                // The recovery key stands on lists by its mark alone, until it is used.
+                let mark = Pseudonym(pseudonym.recovery_mark(&self.identity.secret.id()));
+                mailboxes.extend(turn.storage.mailboxes_of(&mark)?);
+                mailboxes.sort_unstable();
+                mailboxes.dedup();
                 turn.send(id, &Message::Mailboxes(mailboxes));
             }
             Message::Meet { room } => self.meet(id, pseudonym, room, turn),
@@ -340,7 +345,7 @@ impl Relay {
         };
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         let Some(pseudonym) = connection.pseudonym() else { return Ok(()) };
-        if !mailbox.admits(&pseudonym) {
+        if !mailbox.admits(&pseudonym, &self.identity.secret.id()) {
             let reason = mailbox.why_not(&pseudonym, &self.limits);
             turn.send(id, &Message::Sorry(reason));
             return Ok(());
@@ -411,7 +416,7 @@ impl Relay {
     fn is_still_admitted(&self, id: ConnectionId, mailbox: &MailboxId) -> bool {
         let pseudonym = self.connections.get(&id).and_then(Connection::pseudonym);
         let mailbox = self.mailboxes.get(mailbox);
-        pseudonym.zip(mailbox).is_some_and(|(pseudonym, mailbox)| mailbox.admits(&pseudonym))
+        pseudonym.zip(mailbox).is_some_and(|(pseudonym, mailbox)| mailbox.admits(&pseudonym, &self.key()))
     }
 
     fn close<S>(&mut self, id: ConnectionId, reason: ClosingReason, turn: &mut Turn<'_, S>) {

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::ids::{MailboxId, Pseudonym, StatementName};
-use crate::statement::{AccessError, AccessStatement, CLOSED, MANAGE, MAX_PARENTS, MAX_STATEMENTS};
+use crate::statement::{
+    AccessError, AccessStatement, CLOSED, MANAGE, MAX_PARENTS, MAX_RECOVERY_STATEMENTS, MAX_STATEMENTS, RECOVERY,
+};
 
 /// The access list of one mailbox: a pure function of its statements, whatever their order of arrival.
 ///
@@ -14,11 +16,18 @@ use crate::statement::{AccessError, AccessStatement, CLOSED, MANAGE, MAX_PARENTS
 /// decided anew with every statement: what it closes counts always, what it grants only while nobody closes its signer
 /// beside it (neither before nor after in the order of parents) and its signer's own right to manage counts. So whoever
 /// has a closed key can shut others out with statements of an earlier date, and let nobody in.
+///
+/// The recovery key overrides: what it signs counts always, and of those whom it speaks of nothing is heard that does
+/// not follow its word. So the twelve words get a mailbox back from whoever holds a manager's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessList {
     mailbox: MailboxId,
     statements: BTreeMap<StatementName, AccessStatement>,
     past: BTreeMap<StatementName, BTreeSet<StatementName>>,
+    /// The statements that the recovery key signed.
+    by_recovery: BTreeSet<StatementName>,
+    /// Those among them that put another recovery key in its place, and its mark.
+    marks: BTreeMap<StatementName, [u8; 32]>,
     /// Who is spoken of, where, and how.
     words: BTreeMap<Pseudonym, BTreeMap<StatementName, u8>>,
     /// What everybody may do now.
@@ -40,6 +49,8 @@ impl AccessList {
             mailbox: MailboxId(first.name().0),
             statements: BTreeMap::new(),
             past: BTreeMap::new(),
+            by_recovery: BTreeSet::new(),
+            marks: BTreeMap::new(),
             words: BTreeMap::new(),
             now: BTreeMap::new(),
         };
@@ -102,7 +113,12 @@ impl AccessList {
         if statement.body().mailbox != Some(self.mailbox) {
             return Err(AccessError::Mailbox);
         }
-        if self.statements.len() >= MAX_STATEMENTS {
+        let marked = statement.marked();
+        let (of_its_kind, most) = match marked {
+            Some(_) => (self.by_recovery.len(), MAX_RECOVERY_STATEMENTS),
+            None => (self.statements.len() - self.by_recovery.len(), MAX_STATEMENTS),
+        };
+        if of_its_kind >= most {
             return Err(AccessError::Shape);
         }
         let mut past = BTreeSet::new();
@@ -110,8 +126,15 @@ impl AccessList {
             past.extend(self.past.get(parent).ok_or(AccessError::Orphan)?);
             past.insert(*parent);
         }
-        if !may_manage(self.latest(&statement.body().signer, &past, &self.counting(&past))) {
+        let may = match marked {
+            Some(mark) => self.marks_as_of(&past).contains(&mark),
+            None => may_manage(self.latest(&statement.body().signer, &past, &self.counting(&past))),
+        };
+        if !may {
             return Err(AccessError::Signer);
+        }
+        if marked.is_some() {
+            self.by_recovery.insert(name);
         }
         self.keep(statement, past);
         Ok(true)
@@ -120,7 +143,11 @@ impl AccessList {
     fn keep(&mut self, statement: AccessStatement, past: BTreeSet<StatementName>) {
         let name = statement.name();
         for (who, flags) in &statement.body().grants {
-            self.words.entry(*who).or_default().insert(name, *flags);
+            if *flags == RECOVERY {
+                self.marks.insert(name, who.0);
+            } else {
+                self.words.entry(*who).or_default().insert(name, *flags);
+            }
         }
         self.past.insert(name, past);
         self.statements.insert(name, statement);
@@ -144,10 +171,57 @@ impl AccessList {
         self.now.clone()
     }
 
-    /// The recovery key's mark, if the mailbox has one.
+    /// The recovery key's marks: none in a mailbox without, one in general, several when the recovery key was changed
+    /// at two places at once.
     #[must_use]
-    pub fn recovery(&self) -> Option<[u8; 32]> {
-        self.statements.get(&StatementName(self.mailbox.0)).and_then(|first| first.body().recovery)
+    pub fn recovery(&self) -> BTreeSet<[u8; 32]> {
+        self.marks_as_of(&self.statements.keys().copied().collect())
+    }
+
+    /// The marks that stand after these statements: the latest ones.
+    fn marks_as_of(&self, within: &BTreeSet<StatementName>) -> BTreeSet<[u8; 32]> {
+        let said: Vec<_> = self.marks.iter().filter(|(name, _)| within.contains(name)).collect();
+        let is_latest = |name| !said.iter().any(|(later, _)| self.past[*later].contains(name));
+        let latest: BTreeSet<_> = said.iter().filter(|(name, _)| is_latest(*name)).map(|(_, mark)| **mark).collect();
+        if !latest.is_empty() {
+            return latest;
+        }
+        let first = self.statements.get(&StatementName(self.mailbox.0));
+        first.and_then(|first| first.body().recovery).into_iter().collect()
+    }
+
+    /// The statements by the recovery key that count: all but those beside its replacement, for old words in the wrong
+    /// hands are of no use any more, whatever date is given to what they sign.
+    fn overriding(&self, within: &BTreeSet<StatementName>) -> BTreeSet<StatementName> {
+        let is_void = |name: &StatementName| {
+            let mut replaced = self.marks.keys().filter(|mark| within.contains(mark));
+            !self.marks.contains_key(name) && replaced.any(|mark| self.are_concurrent(name, mark))
+        };
+        self.by_recovery.iter().filter(|name| within.contains(name) && !is_void(name)).copied().collect()
+    }
+
+    fn are_concurrent(&self, one: &StatementName, other: &StatementName) -> bool {
+        one != other && !self.past[one].contains(other) && !self.past[other].contains(one)
+    }
+
+    /// What is said of somebody and heard: after a word of the recovery key, what follows it.
+    fn heard<'a>(
+        &'a self,
+        who: &Pseudonym,
+        within: &'a BTreeSet<StatementName>,
+    ) -> impl Iterator<Item = (&'a StatementName, &'a u8)> {
+        let words = || self.words.get(who).into_iter().flatten().filter(|(name, _)| within.contains(name));
+        let spoken = words().any(|(name, _)| self.by_recovery.contains(name));
+        let overriding = if spoken { self.overriding(within) } else { BTreeSet::new() };
+        let last: Vec<_> = words().map(|(name, _)| *name).filter(|name| overriding.contains(name)).collect();
+        let by_recovery = |name: &StatementName| self.by_recovery.contains(name);
+        let words: Vec<_> = words()
+            .filter(|(name, _)| match by_recovery(name) {
+                true => overriding.contains(name),
+                false => last.iter().all(|word| self.past[*name].contains(word)),
+            })
+            .collect();
+        words.into_iter()
     }
 
     /// The statements without successors: what a new one names as its parents. Of more than one may name, those with
@@ -183,8 +257,11 @@ impl AccessList {
     fn counting(&self, within: &BTreeSet<StatementName>) -> BTreeSet<StatementName> {
         let mut ordered: Vec<_> = within.iter().collect();
         ordered.sort_by_key(|name| self.past[*name].len());
-        let mut counting = BTreeSet::new();
+        let mut counting = self.overriding(within);
         for name in ordered {
+            if self.by_recovery.contains(name) {
+                continue;
+            }
             let (signer, past) = (&self.statements[name].body().signer, &self.past[name]);
             let manages = past.is_empty() || may_manage(self.latest(signer, past, &counting));
             if manages && !self.is_closed_beside(signer, name, within) {
@@ -196,18 +273,15 @@ impl AccessList {
 
     /// Whether a statement that neither precedes nor follows `name` closes `signer`.
     fn is_closed_beside(&self, signer: &Pseudonym, name: &StatementName, within: &BTreeSet<StatementName>) -> bool {
-        let beside = |other: &StatementName| {
-            other != name && !self.past[name].contains(other) && !self.past[other].contains(name)
-        };
-        let words = self.words.get(signer).into_iter().flatten();
-        words.filter(|(_, flags)| **flags & CLOSED != 0).any(|(other, _)| within.contains(other) && beside(other))
+        let mut closes = self.heard(signer, within).filter(|(_, flags)| **flags & CLOSED != 0);
+        closes.any(|(other, _)| self.are_concurrent(name, other))
     }
 
     /// The latest word on `who` within a set of statements. Among concurrent ones a close wins, others add up. A word
     /// that does not count still takes away until one that counts follows it: voiding a statement gives nobody back
     /// what it took.
     fn latest(&self, who: &Pseudonym, within: &BTreeSet<StatementName>, counting: &BTreeSet<StatementName>) -> u8 {
-        let words = self.words.get(who).into_iter().flatten().filter(|(name, _)| within.contains(name));
+        let words = self.heard(who, within);
         let (mut valid, void): (Vec<_>, Vec<_>) =
             words.partition(|(name, flags)| **flags & CLOSED != 0 || counting.contains(name));
         // What follows others has a larger past, so each is met after all that could follow it.

@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::ids::{LogId, Pseudonym, RelayKey};
+use crate::ids::{LogId, Pseudonym, RelayKey, hash};
 
 /// Length of an X-Wing public key.
 pub const KEM_KEY_LEN: usize = 1216;
@@ -213,6 +213,12 @@ impl std::fmt::Debug for PseudonymKey {
 }
 
 impl Pseudonym {
+    /// What stands for this key in an access list, if it is a recovery key's.
+    #[must_use]
+    pub fn recovery_mark(&self, relay: &RelayKey) -> [u8; 32] {
+        hash("ties1/recovery-mark", &[&self.0, &relay.0])
+    }
+
     /// Verifies a signature by this pseudonym under a label.
     ///
     /// # Errors

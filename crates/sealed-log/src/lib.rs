@@ -75,11 +75,12 @@ pub use memory::MemoryLog;
 pub use padding::{FLOOR, MAX_UNPACKED, UnpackError, pack, padme, unpack};
 pub use payload::{Decision, Dep, Kind, MAX_MEMBERSHIP, MAX_NAME, MAX_PARENTS, MAX_PINS, Payload, Sealed};
 pub use recovered::{Admit, ChangeRecovery, Listed, Reset};
-pub use recovery::{RecoveryCert, RecoveryKeys, RecoveryWords};
+pub use recovery::{RecoveryCert, RecoveryKeys, RecoveryWords, WordsError};
 pub use seal::{EpochKey, SEAL_OVERHEAD, SealError, WRAP_LEN, WrapContext};
 pub use sender::KnownEpoch;
 pub use statement::{
-    AccessError, AccessStatement, CLOSED, GET, LogOpening, MANAGE, MAX_GRANTS, MAX_STATEMENTS, PUT, StatementBody,
+    AccessError, AccessStatement, CLOSED, GET, LogOpening, MANAGE, MAX_GRANTS, MAX_RECOVERY_STATEMENTS, MAX_STATEMENTS,
+    PUT, RECOVERY, StatementBody,
 };
 pub use vector::{Tip, TipRecord, Vector};
 

@@ -5,8 +5,22 @@ use hpke::{Kem as _, Serializable, kem::XWing};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::ids::{DeviceId, RelayKey, SpaceId, hash};
-use crate::keys::{KEM_KEY_LEN, KemPublic, KemSecret, KeyError, Secret, sign, strong_kem_key, verify};
+use crate::ids::{DeviceId, Pseudonym, RelayKey, SpaceId, hash};
+use crate::keys::{KEM_KEY_LEN, KemPublic, KemSecret, KeyError, PseudonymKey, Secret, sign, strong_kem_key, verify};
+
+/// Why words are not recovery words. None of them says a word itself, which may be right and belongs to nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WordsError {
+    /// The word at this place, counted from 1, is not on the list.
+    #[error("word {0} is not on the list of recovery words")]
+    Unknown(usize),
+    /// There are more or fewer than twelve.
+    #[error("there are twelve recovery words, and these are {0}")]
+    Count(usize),
+    /// All are on the list, and one of them is another one or stands in another place.
+    #[error("the words do not fit together: one is wrong, or two have changed places")]
+    Checksum,
+}
 
 /// The twelve words that outrank every device of a space.
 pub struct RecoveryWords(bip39::Mnemonic);
@@ -19,18 +33,23 @@ impl RecoveryWords {
         Self(bip39::Mnemonic::from_entropy(&*entropy).expect("sixteen bytes make twelve words"))
     }
 
-    /// Reads words back; case and spacing do not matter.
+    /// Reads words back; case, spacing and what stands between the words do not matter, and numbers before them are
+    /// passed over, as they stand on paper.
     ///
     /// # Errors
     /// When a word is unknown, one is missing, or the checksum is wrong.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let joined = Zeroizing::new(text.split_whitespace().collect::<Vec<_>>().join(" "));
-        let normal = Zeroizing::new(joined.to_lowercase());
-        let words = bip39::Mnemonic::parse_in_normalized(bip39::Language::English, &normal);
-        match words {
-            Ok(words) if words.word_count() == 12 => Ok(Self(words)),
-            _ => Err(KeyError::Malformed),
+    pub fn parse(text: &str) -> Result<Self, WordsError> {
+        let letters = Zeroizing::new(text.to_lowercase());
+        let words: Vec<&str> = letters.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
+        let language = bip39::Language::English;
+        if let Some(unknown) = words.iter().position(|word| language.find_word(word).is_none()) {
+            return Err(WordsError::Unknown(unknown + 1));
         }
+        if words.len() != 12 {
+            return Err(WordsError::Count(words.len()));
+        }
+        let normal = Zeroizing::new(words.join(" "));
+        bip39::Mnemonic::parse_in_normalized(language, &normal).map(Self).map_err(|_| WordsError::Checksum)
     }
 
     /// The words, to be shown once.
@@ -78,6 +97,13 @@ impl RecoveryKeys {
         let signature = sign(&self.signing, "ties1/recovery-cert", &[&bytes]);
         bytes.extend_from_slice(&signature);
         RecoveryCert(bytes)
+    }
+
+    /// The name that relays know the recovery key by, once the words are used: the signing key itself, of which a
+    /// mailbox's list holds the mark.
+    #[must_use]
+    pub fn pseudonym(&self) -> PseudonymKey {
+        PseudonymKey::from_secret(&Secret::new(self.signing.to_bytes()))
     }
 
     /// Signs for one space and one author's log.
@@ -137,7 +163,7 @@ impl RecoveryCert {
     /// any member can write it, the relay learns nothing, and only who knows the words can prove it.
     #[must_use]
     pub fn mark(&self, relay: &RelayKey) -> [u8; 32] {
-        hash("ties1/recovery-mark", &[&self.0[1..33], &relay.0])
+        Pseudonym(*self.signing()).recovery_mark(relay)
     }
 
     pub(crate) fn verify(

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ids::{LogId, MailboxId, Pseudonym, StatementName};
+use crate::ids::{LogId, MailboxId, Pseudonym, RelayKey, StatementName};
 use crate::keys::{KeyError, LogKey, PseudonymKey};
 use crate::{DecodeError, decode, encode};
 
@@ -20,10 +20,16 @@ pub const MANAGE: u8 = 4;
 /// Shut out. Beats everything concurrent, what the one who is shut out grants to others included.
 pub const CLOSED: u8 = 8;
 
+/// The 32 bytes beside it are no pseudonym but the mark of the recovery key from now on. It stands alone, and only in a
+/// statement that the recovery key signs.
+pub const RECOVERY: u8 = 16;
+
 const FLAGS: u8 = PUT | GET | MANAGE | CLOSED;
 
-/// Most statements that one mailbox may have.
+/// Most statements that one mailbox may have, those by the recovery key aside.
 pub const MAX_STATEMENTS: usize = 512;
+/// Most statements by the recovery key: whoever fills the list cannot shut it out.
+pub const MAX_RECOVERY_STATEMENTS: usize = 64;
 /// Most parents of one statement.
 pub(crate) const MAX_PARENTS: usize = 64;
 /// Most grants in one statement.
@@ -119,7 +125,8 @@ pub struct StatementBody {
     pub parents: Vec<StatementName>,
     /// Pseudonyms and their flags, sorted by pseudonym.
     pub grants: Vec<(Pseudonym, u8)>,
-    /// In the first statement, the recovery key's mark ([`crate::RecoveryCert::mark`]).
+    /// In the first statement, the recovery key's mark ([`crate::RecoveryCert::mark`]). In a later one, the relay's
+    /// key: it says that the recovery key signs, and the mark shows that it does.
     pub recovery: Option<[u8; 32]>,
     /// Makes the id of a mailbox unique.
     pub random: [u8; 32],
@@ -163,12 +170,17 @@ impl AccessStatement {
             || body.parents.len() > MAX_PARENTS
             || body.grants.len() > MAX_GRANTS
             || first != body.parents.is_empty()
-            || body.grants.iter().any(|(_, flags)| flags & !FLAGS != 0)
-            || (body.recovery.is_some() && !first)
+            || body.grants.iter().any(|(_, flags)| !is_grant(*flags, !first && body.recovery.is_some()))
         {
             return Err(AccessError::Shape);
         }
         Ok(Self { body, bytes: bytes.to_vec() })
+    }
+
+    /// The mark of the key that signed it, if it says that this is the recovery key.
+    pub(crate) fn marked(&self) -> Option<[u8; 32]> {
+        let relay = self.body.recovery.filter(|_| self.body.mailbox.is_some())?;
+        Some(self.body.signer.recovery_mark(&RelayKey(relay)))
     }
 
     /// What it says.
@@ -188,4 +200,8 @@ impl AccessStatement {
     pub fn name(&self) -> StatementName {
         StatementName(Sha256::digest(&self.bytes).into())
     }
+}
+
+fn is_grant(flags: u8, by_recovery: bool) -> bool {
+    flags & !FLAGS == 0 || (flags == RECOVERY && by_recovery)
 }

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use ties_sealed_log::{
-    AccessError, AccessList, AccessStatement, CLOSED, GET, MANAGE, MAX_STATEMENTS, MailboxId, PUT, Pseudonym,
-    PseudonymKey, Secret, StatementBody, StatementName,
+    AccessError, AccessList, AccessStatement, CLOSED, GET, MANAGE, MAX_RECOVERY_STATEMENTS, MAX_STATEMENTS, MailboxId,
+    PUT, Pseudonym, PseudonymKey, RECOVERY, RelayKey, Secret, StatementBody, StatementName,
 };
 
 const KEYS: usize = 6;
@@ -184,6 +184,117 @@ fn managers_who_close_each_other_are_both_closed() {
     story.says(1, &[grant], &[(2, CLOSED)]).unwrap();
     story.says(2, &[grant], &[(1, CLOSED)]).unwrap();
     assert_eq!((story.flags(0), story.flags(1), story.flags(2)), (ALL, CLOSED, CLOSED));
+}
+
+const RELAY: RelayKey = RelayKey([7; 32]);
+/// The pseudonyms that stand for the recovery key before and after its replacement.
+const WORDS: usize = 80;
+const NEW_WORDS: usize = 81;
+
+/// A list that pseudonym 0 began, with a recovery key, and on which pseudonyms 0 to 3 manage.
+fn recoverable() -> (Story, StatementName) {
+    let mut body = first(0).body().clone();
+    body.recovery = Some(who(WORDS).recovery_mark(&RELAY));
+    let list = AccessList::begin(AccessStatement::sign(body, &PSEUDONYMS[0])).unwrap();
+    let mut story = Story { list, salt: 0 };
+    let root = story.root();
+    let grant = story.says(0, &[root], &[(1, ALL), (2, ALL), (3, ALL)]).unwrap();
+    (story, grant)
+}
+
+/// A statement by the recovery key `signer`, which may name the mark of its successor.
+fn by_words(
+    story: &mut Story,
+    signer: usize,
+    parents: &[StatementName],
+    grants: &[(usize, u8)],
+    successor: Option<usize>,
+) -> Result<StatementName, AccessError> {
+    story.salt += 1;
+    let mut body = next(story.list.mailbox(), parents, signer, grants, story.salt).body().clone();
+    body.recovery = Some(RELAY.0);
+    body.grants.extend(successor.map(|n| (Pseudonym(who(n).recovery_mark(&RELAY)), RECOVERY)));
+    let signed = AccessStatement::sign(body, &PSEUDONYMS[signer]);
+    let statement = AccessStatement::verify(signed.bytes())?;
+    story.list.add(statement.clone())?;
+    Ok(statement.name())
+}
+
+#[test]
+fn the_recovery_key_is_heard_and_nobody_who_only_says_to_be_it() {
+    let (mut story, grant) = recoverable();
+    assert_eq!(by_words(&mut story, 5, &[grant], &[(5, ALL)], None), Err(AccessError::Signer));
+    assert_eq!(by_words(&mut story, 1, &[grant], &[(5, ALL)], None), Err(AccessError::Signer), "not even a manager");
+    assert_eq!(story.says(WORDS, &[grant], &[(5, ALL)]), Err(AccessError::Signer), "it has to say who it is");
+    by_words(&mut story, WORDS, &[grant], &[(5, ALL), (1, CLOSED)], None).unwrap();
+    assert_eq!((story.flags(5), story.flags(1), story.flags(2)), (ALL, CLOSED, ALL));
+    assert!(Story::new().list.recovery().is_empty());
+}
+
+#[test]
+fn whom_the_recovery_key_lets_in_no_manager_beside_it_shuts_out() {
+    let (mut story, grant) = recoverable();
+    // The thief holds 3: it has shut out everybody, and does so again with an earlier date.
+    let coup = story.says(3, &[grant], &[(0, CLOSED), (1, CLOSED), (2, 0), (6, ALL)]).unwrap();
+    let kept = [(0, ALL), (1, ALL), (2, ALL), (3, CLOSED), (6, CLOSED)];
+    let words = by_words(&mut story, WORDS, &[coup], &kept, None).unwrap();
+    let back = |story: &Story| {
+        assert_eq!([0, 1, 2, 3, 6].map(|n| story.flags(n)), [ALL, ALL, ALL, CLOSED, CLOSED]);
+    };
+    back(&story);
+    let puppet = story.says(3, &[grant], &[(0, CLOSED), (1, GET), (7, ALL)]).unwrap();
+    story.says(3, &[coup], &[(2, CLOSED), (8, ALL)]).unwrap();
+    story.says(7, &[puppet], &[(0, CLOSED)]).unwrap();
+    back(&story);
+    assert_eq!((story.flags(7), story.flags(8)), (0, 0));
+    assert_eq!(story.says(3, &[words], &[(0, CLOSED)]), Err(AccessError::Signer));
+    story.says(0, &[words], &[(1, CLOSED), (5, ALL)]).unwrap();
+    assert_eq!((story.flags(1), story.flags(5)), (CLOSED, ALL), "and life goes on");
+    let all = story.list.statements().into_iter().rev().cloned();
+    assert_eq!(AccessList::from_statements(all).unwrap(), story.list);
+}
+
+#[test]
+fn a_replaced_recovery_key_says_nothing_more_whatever_date_it_gives() {
+    let (mut story, grant) = recoverable();
+    let before = by_words(&mut story, WORDS, &[grant], &[(4, ALL)], None).unwrap();
+    let change = by_words(&mut story, WORDS, &[before], &[], Some(NEW_WORDS)).unwrap();
+    assert_eq!(story.list.recovery(), [who(NEW_WORDS).recovery_mark(&RELAY)].into());
+    assert_eq!(story.flags(4), ALL, "what it said before stands");
+    assert_eq!(by_words(&mut story, WORDS, &[change], &[(5, ALL)], None), Err(AccessError::Signer));
+    by_words(&mut story, WORDS, &[grant], &[(5, ALL), (0, CLOSED)], None).unwrap();
+    assert_eq!((story.flags(5), story.flags(0)), (0, ALL), "beside its replacement it is not heard");
+    by_words(&mut story, NEW_WORDS, &[change], &[(5, ALL)], None).unwrap();
+    assert_eq!(story.flags(5), ALL);
+    assert!(!story.list.members().contains_key(&Pseudonym(who(NEW_WORDS).recovery_mark(&RELAY))));
+}
+
+#[test]
+fn only_the_recovery_key_names_its_successor() {
+    let (story, grant) = recoverable();
+    let mut body = next(story.list.mailbox(), &[grant], 1, &[], 9).body().clone();
+    body.grants = vec![(Pseudonym(who(NEW_WORDS).recovery_mark(&RELAY)), RECOVERY)];
+    let signed = AccessStatement::sign(body.clone(), &PSEUDONYMS[1]);
+    assert_eq!(AccessStatement::verify(signed.bytes()), Err(AccessError::Shape));
+    body.grants = vec![(who(1), RECOVERY | PUT)];
+    body.recovery = Some(RELAY.0);
+    let signed = AccessStatement::sign(body, &PSEUDONYMS[1]);
+    assert_eq!(AccessStatement::verify(signed.bytes()), Err(AccessError::Shape));
+}
+
+#[test]
+fn a_full_list_still_takes_what_the_recovery_key_says() {
+    let (mut story, mut last) = recoverable();
+    while let Ok(name) = story.says(3, &[last], &[(4, PUT)]) {
+        last = name;
+        assert!(story.list.statements().len() <= MAX_STATEMENTS);
+    }
+    by_words(&mut story, WORDS, &[last], &[(3, CLOSED)], None).unwrap();
+    assert_eq!(story.flags(3), CLOSED);
+    for _ in 1..MAX_RECOVERY_STATEMENTS {
+        by_words(&mut story, WORDS, &[last], &[(5, PUT)], None).unwrap();
+    }
+    assert_eq!(by_words(&mut story, WORDS, &[last], &[(5, PUT)], None), Err(AccessError::Shape));
 }
 
 #[test]
