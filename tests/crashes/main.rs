@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod model;
+mod words;
 
 use std::collections::BTreeMap;
 

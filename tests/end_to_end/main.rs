@@ -12,6 +12,7 @@ mod folders;
 mod forks;
 mod killed;
 mod pairing;
+mod recovery;
 mod relays;
 mod support;
 mod two_devices_one_blind_relay;

@@ -49,6 +49,9 @@ const GROUPS: [(&str, &[(&str, &str)]); 6] = [
             ("passphrase", "put this device's data under a passphrase, change or remove it"),
             ("unlock [--for 8h]", "open the data without it for a while"),
             ("lock", "ask for it again from now on"),
+            ("recover --relay URL", "make a device by the twelve recovery words"),
+            ("reset", "overrule a takeover with the words"),
+            ("key [rotate-recovery]", "which keys there are; new recovery words"),
         ],
     ),
     (

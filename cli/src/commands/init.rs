@@ -5,7 +5,7 @@ use serde_json::json;
 use ties_book::Book;
 use ties_book::api::{self, Key, Secret};
 
-use super::SCHEMA;
+use super::{SCHEMA, words};
 use crate::desk::Desk;
 use crate::errors::{Failure, Outcome};
 use crate::home;
@@ -26,9 +26,13 @@ pub(crate) struct Init {
     #[arg(long)]
     name: Option<String>,
 
-    /// Make no recovery words: if all devices are lost, so is the network
+    /// Make no recovery words: if all devices are lost, so is the network, and a takeover is for good
     #[arg(long)]
     no_recovery: bool,
+
+    /// Do not ask the recovery words back
+    #[arg(long, conflicts_with = "no_recovery")]
+    skip_check: bool,
 }
 
 impl Init {
@@ -54,8 +58,16 @@ impl Init {
             palette::strong(&inline(&created.device_name)),
             inline(&home)
         ))?;
-        if let Some(words) = &created.recovery_words {
-            show_words(desk, words)?;
+        match &created.recovery_words {
+            Some(words) => {
+                words::show(desk.shell, words)?;
+                words::ask_back(desk.shell, words, self.skip_check)?;
+            }
+            None => desk.shell.remark(format!(
+                "{} there are no recovery words. If all devices are lost, everything is lost, and nothing overrules a thief \
+                 who shuts the others out. This cannot be changed later.",
+                palette::warning("Note:")
+            )),
         }
         desk.shell.remark("");
         desk.shell.remark(format!(
@@ -65,20 +77,4 @@ impl Init {
         desk.shell.remark(format!("Next: {}", palette::code("ties import contacts.vcf")));
         Ok(())
     }
-}
-
-/// Shows the recovery words, set apart, numbered, three to a line.
-fn show_words(desk: &mut Desk<'_>, words: &Secret) -> Outcome {
-    let words: Vec<&str> = words.expose().split_whitespace().collect();
-    let shell = &mut *desk.shell;
-    shell.line("")?;
-    shell.line(palette::strong("Recovery words, shown this once. Write them on paper:"))?;
-    shell.line("")?;
-    for (row, three) in words.chunks(3).enumerate() {
-        let cells: Vec<String> =
-            three.iter().enumerate().map(|(column, word)| format!("{:>2} {word:<12}", row * 3 + column + 1)).collect();
-        shell.line(format!("    {}", cells.join("  ").trim_end()))?;
-    }
-    shell.line("")?;
-    shell.line("They open everything if all your devices are lost, for you or for whoever has them.")
 }

@@ -9,6 +9,7 @@ mod find;
 pub(crate) mod help;
 mod import;
 mod init;
+mod key;
 mod lock;
 mod ls;
 mod man;
@@ -18,12 +19,15 @@ mod ops;
 mod org;
 mod overview;
 mod passphrase;
+mod recover;
 mod relay;
+mod reset;
 mod rm;
 mod show;
 mod status;
 mod sync;
 mod undo;
+mod words;
 
 use clap::Subcommand;
 
@@ -67,6 +71,12 @@ pub(crate) enum Command {
     /// Use, list or run relays
     #[command(subcommand)]
     Relay(relay::Relay),
+    /// Make a device by the twelve recovery words
+    Recover(recover::Recover),
+    /// Overrule a takeover with the recovery words
+    Reset(reset::Reset),
+    /// Show the keys, or replace the recovery words
+    Key(key::Key),
     /// Exchange changes with the other devices
     Sync(sync::Sync),
     /// Say how things are: devices, relays, what waits and why
@@ -119,6 +129,9 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Export(export)) => export.run(desk),
         Some(Command::Device(device)) => device.run(desk),
         Some(Command::Relay(relay)) => relay.run(desk),
+        Some(Command::Recover(recover)) => recover.run(desk),
+        Some(Command::Reset(reset)) => reset.run(desk),
+        Some(Command::Key(key)) => key.run(desk),
         Some(Command::Sync(sync)) => sync.run(desk),
         Some(Command::Status(status)) => status.run(desk),
         Some(Command::Passphrase(passphrase)) => passphrase.run(desk),

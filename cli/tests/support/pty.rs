@@ -71,6 +71,15 @@ impl Terminal {
         }
     }
 
+    /// What stands between here and a text, once that has come.
+    #[track_caller]
+    pub fn until(&mut self, text: &str) -> String {
+        let start = self.passed;
+        self.expect(text);
+        let seen = self.seen.lock().expect("the screen");
+        seen[start..self.passed - text.len()].to_owned()
+    }
+
     /// What stands between here and the end of the line, once that has come.
     #[track_caller]
     pub fn line(&mut self) -> String {

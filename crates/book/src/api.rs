@@ -14,6 +14,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
@@ -242,6 +243,29 @@ pub struct Join {
     pub relay: Option<String>,
 }
 
+/// How to make a device by the twelve words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recover {
+    /// The words.
+    pub words: Secret,
+    /// What this device is called.
+    pub device_name: String,
+    /// Where the ciphertext is.
+    pub copy: CipherCopy,
+    /// Whether all other devices are gone, and are to be shut out.
+    pub lost: bool,
+}
+
+/// A copy of the ciphertext.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CipherCopy {
+    /// At a relay.
+    Relay(String),
+    /// In another device's data folder.
+    Folder(PathBuf),
+}
+
 /// The answer to a [`Request`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "reply")]
@@ -355,6 +379,55 @@ pub struct Joined {
     pub host_name: String,
     /// What the first exchange brought.
     pub sync: SyncReport,
+}
+
+/// What came of making a device by the words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecoveredBook {
+    /// What this device is called.
+    pub device_name: String,
+    /// People that are here again.
+    pub people: usize,
+    /// Notes.
+    pub notes: usize,
+    /// Entries that the copy held.
+    pub entries: u64,
+    /// The devices that were members.
+    pub devices: Vec<String>,
+    /// Whether they were shut out.
+    pub lost: bool,
+    /// What the first exchange brought.
+    pub sync: SyncReport,
+}
+
+/// A device that belongs or once did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ResetCandidate {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// What it may do, or might: `admin`, `writer`, `reader`.
+    pub role: String,
+    /// Whether it belongs now.
+    pub belongs: bool,
+    /// Whether it is this one.
+    pub this: bool,
+}
+
+/// Which keys there are; none of them is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyReport {
+    /// This device's id.
+    pub device: String,
+    /// The same in four words.
+    pub fingerprint: String,
+    /// Fingerprints of the recovery key: none without words, several if they were replaced at two places at once.
+    pub recovery: Vec<String>,
+    /// The generation of the newest content key.
+    pub generation: u32,
+    /// How many content keys are here.
+    pub epochs: u64,
 }
 
 /// A person in a list.

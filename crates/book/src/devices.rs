@@ -47,6 +47,15 @@ impl Book {
     }
 }
 
+impl Book {
+    /// How many people and notes there are.
+    pub(crate) fn status_numbers(&self) -> Result<(usize, usize), BookError> {
+        let view = self.view()?;
+        let count = |prefix: &[u8]| -> Result<usize, BookError> { Ok(view.rows(prefix).map_err(fault)?.count()) };
+        Ok((count(b"p")?, count(b"n")?))
+    }
+}
+
 /// The name of a device as it may be: something to read, on one line, not too long.
 pub(crate) fn name(name: &str) -> Result<String, BookError> {
     let name = name.trim();

@@ -54,6 +54,7 @@ mod person_form;
 mod person_view;
 mod points;
 mod projection;
+mod recovery;
 mod resolve;
 mod rows;
 mod said;
@@ -62,3 +63,4 @@ mod time;
 mod vcard;
 
 pub use book::Book;
+pub use recovery::{check_spelling, three_places};

@@ -236,7 +236,7 @@ fn no_relay() -> BookError {
     BookError::new(ErrorKind::Failed, "there is no relay to sync with").hint("ties relay add URL")
 }
 
-fn unusable(url: &str, error: RoadError) -> BookError {
+pub(crate) fn unusable(url: &str, error: RoadError) -> BookError {
     let kind = match error {
         RoadError::Address(_) => ErrorKind::Usage,
         _ => ErrorKind::Failed,

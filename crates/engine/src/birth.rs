@@ -2,7 +2,7 @@
 
 use ties_sealed_log::{
     DeviceKeys, Entry, EntryName, EpochKey, Genesis, Payload, RecoveryCert, RecoveryEnvelope, RecoveryWords, Rotate,
-    Secret, Wrap, WrapContext, epoch_id,
+    Secret, Wrap, WrapContext, encode, epoch_id,
 };
 use ties_store::{Table, Transaction};
 
@@ -70,17 +70,25 @@ pub(crate) fn settle(
     open_log(transaction, environment, device)
 }
 
-/// Seals a recovery envelope into this device's log.
+/// Seals a recovery envelope into this device's log. All envelopes have one size: of more mailboxes than fit, the first ones
+/// lead to the entries that name the others.
 pub(crate) fn write_envelope(
     transaction: &mut Transaction,
     environment: &mut Environment,
     recovery: &RecoveryCert,
     envelope: &RecoveryEnvelope,
 ) -> Result<Entry, Fault> {
+    let mut envelope = envelope.clone();
+    while !envelope.mailboxes.is_empty() && zeroize::Zeroizing::new(encode(&envelope)).len() > ENVELOPE {
+        envelope.mailboxes.pop();
+    }
     seal_next(transaction, environment, |log, position, environment| {
-        Entry::seal_envelope(log, position, recovery, envelope, environment.randomness())
+        Entry::seal_envelope(log, position, recovery, &envelope, environment.randomness())
     })
 }
+
+/// Bytes that an envelope holds at most (FORMAT.md, recovery envelope).
+const ENVELOPE: usize = 1996;
 
 /// The first epoch. Its id must be fixed before the genesis entry is sealed under its key, so it names no parents.
 fn first_epoch(

@@ -79,7 +79,7 @@ impl Story {
         parents: &[StatementName],
         grants: &[(usize, u8)],
     ) -> Result<StatementName, AccessError> {
-        self.salt += 1;
+        self.salt = self.salt.wrapping_add(1);
         let statement = next(self.list.mailbox(), parents, signer, grants, self.salt);
         let name = statement.name();
         self.list.add(statement).map(|_| name)
@@ -210,7 +210,7 @@ fn by_words(
     grants: &[(usize, u8)],
     successor: Option<usize>,
 ) -> Result<StatementName, AccessError> {
-    story.salt += 1;
+    story.salt = story.salt.wrapping_add(1);
     let mut body = next(story.list.mailbox(), parents, signer, grants, story.salt).body().clone();
     body.recovery = Some(RELAY.0);
     body.grants.extend(successor.map(|n| (Pseudonym(who(n).recovery_mark(&RELAY)), RECOVERY)));
