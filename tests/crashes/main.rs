@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod folder;
 mod model;
+mod passphrases;
 mod words;
 
 use std::collections::BTreeMap;

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// `WHO` below is a handle (`ada`, `@ada`), mail address, phone number, profile URL, short id, full name or a unique
 /// word or beginning of a name.
+// Secret, yet Clone and Serialize: a face in another process hands over a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "request")]
 pub enum Request {
@@ -233,6 +234,7 @@ pub enum Pairing {
 }
 
 /// How to join the book of another device.
+// Secret, yet Clone and Serialize: a face in another process hands over what its user typed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// The code or ticket that the other device shows.
@@ -362,6 +364,7 @@ pub enum Reply {
 }
 
 /// What came of making a new book.
+// Secret, yet Clone and Serialize: the words are made to be shown, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Created {
     /// What this device is called.
@@ -965,6 +968,7 @@ pub struct RelaySync {
 }
 
 /// Something that happened while a request was worked on.
+// Secret, yet Clone and Serialize: codes and tickets are made to be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Event {
@@ -1081,6 +1085,7 @@ impl Face for Silent {
 }
 
 /// A text that must not get into logs: its `Debug` hides it, and its memory is wiped.
+// Secret, yet Clone and Serialize: what its user typed, or is to be shown, has to reach or leave a face.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

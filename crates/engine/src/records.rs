@@ -62,6 +62,7 @@ pub(crate) const PROJECTION: &[u8] = b"projection";
 pub(crate) const OPERATION_COUNT: &[u8] = b"operations";
 
 /// This device.
+// Secret, yet Serialize: it is kept in the encrypted database.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct DeviceRecord {
     pub(crate) seed: [u8; 32],
@@ -82,6 +83,7 @@ pub(crate) struct SpaceRecord {
 }
 
 /// An epoch's key.
+// Secret, yet Serialize: it is kept in the encrypted database.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct EpochRecord {
     pub(crate) generation: u32,
@@ -179,7 +181,7 @@ pub(crate) fn record<T: Serialize + DeserializeOwned>(
     key: &[u8],
     what: &'static str,
 ) -> Result<Option<T>, Fault> {
-    let bytes = read.get(table, key)?;
+    let bytes = read.get(table, key)?.map(zeroize::Zeroizing::new);
     bytes.map(|bytes| decode(&bytes).map_err(|_| Fault::Damaged(what))).transpose()
 }
 

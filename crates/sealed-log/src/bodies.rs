@@ -233,6 +233,7 @@ pub struct KnownPseudonym {
 }
 
 /// What the twelve words find: enough to enter the space from ciphertext alone.
+// Secret, yet Clone and Serialize: it is sealed to the recovery key, as part of payloads that are both.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryEnvelope {
     /// The space.

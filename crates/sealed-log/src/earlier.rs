@@ -30,6 +30,7 @@ pub enum EarlierError {
     Content(#[from] DecodeError),
 }
 
+// Secret, yet Serialize: it is sealed under the new epoch's key.
 #[derive(Serialize, Deserialize)]
 struct Line {
     epoch: EpochId,

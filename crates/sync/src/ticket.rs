@@ -33,6 +33,7 @@ pub struct Ticket {
     secret: Secret,
 }
 
+// Secret, yet Serialize: these are the bytes of the ticket that its owner carries over.
 #[derive(Serialize, Deserialize)]
 struct Body {
     version: u8,

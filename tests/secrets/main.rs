@@ -1,0 +1,10 @@
+//! Secrets stay where they belong: not in `Debug` output, not in copies that nobody asked for, not in memory for longer
+//! than they are needed.
+//!
+//! [`secret_types::BASIC`] names what is secret by its own account; whatever holds one of these is found in the sources.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[cfg(target_os = "linux")]
+mod memory;
+mod secret_types;
+mod shown;
