@@ -125,7 +125,9 @@ impl Folder for CrashingFolder {
             state.files.push(Bytes::default());
             state.files.len() - 1
         })?;
-        self.change_names(|names| drop(names.insert(name.to_owned(), file)))?;
+        self.change_names(|names| {
+            names.insert(name.to_owned(), file);
+        })?;
         Ok(file)
     }
 
@@ -152,7 +154,9 @@ impl Folder for CrashingFolder {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.change_names(|names| drop(names.remove(name)))
+        self.change_names(|names| {
+            names.remove(name);
+        })
     }
 
     fn sync_names(&self) -> io::Result<()> {

@@ -35,6 +35,9 @@ fn a_crash_at_any_step_of_a_new_passphrase_leaves_one_that_opens() {
 
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut now = 0;
+    // A process that is killed after its rename shows a change that nobody has acknowledged; until the folder is synced, a
+    // power failure takes that back.
+    let mut unsynced = Vec::new();
     let mut folder = CrashingFolder::with(KEY, &files[now].0);
     for _ in 0..crashes {
         let next = dice.index(files.len());
@@ -49,23 +52,28 @@ fn a_crash_at_any_step_of_a_new_passphrase_leaves_one_that_opens() {
         }
         let bytes = folder.read(KEY).expect("the key file is gone");
         let found = files.iter().position(|file| file.0 == bytes).expect("half of a key file");
-        assert!(found == now || found == next, "a key file of some other time");
+        let may_be = |file| file == now || file == next || (!killed && unsynced.contains(&file));
+        assert!(may_be(found), "a key file of some other time");
         assert!(found == next || changed.is_err(), "an acknowledged passphrase is gone");
         // What a matching file opens was tried out once; that the key is the database's, each time.
         let opened = key_in(&files[0].0, None).expect("the file without a passphrase");
         assert!(files[found].2.same_as(&opened));
         database.clone()(opened).unwrap();
-        *counts.entry(match (killed, found == next) {
-            (true, false) => "killed, the old one opens",
-            (true, true) => "killed, the new one opens",
-            (false, false) => "power lost, the old one opens",
-            (false, true) => "power lost, the new one opens",
-        }).or_default() += 1;
+        *counts
+            .entry(match (killed, found == next) {
+                (true, false) => "killed, the old one opens",
+                (true, true) => "killed, the new one opens",
+                (false, false) => "power lost, the old one opens",
+                (false, true) => "power lost, the new one opens",
+            })
+            .or_default() += 1;
         *counts.entry("acknowledged").or_default() += u64::from(changed.is_ok());
+        unsynced = if killed && changed.is_err() { [unsynced, vec![now]].concat() } else { Vec::new() };
         now = found;
         if dice.per_mille(50) {
             // What crashes left lying about does not pile up.
             folder = CrashingFolder::with(KEY, &files[now].0);
+            unsynced.clear();
         }
     }
     println!("{counts:#?}");

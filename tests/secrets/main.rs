@@ -8,3 +8,7 @@
 mod memory;
 mod secret_types;
 mod shown;
+
+/// As in the program, so that what is found in memory here is what would be found there.
+#[global_allocator]
+static MEMORY: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);

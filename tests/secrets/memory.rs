@@ -1,7 +1,7 @@
-//! What is left in a process's memory once its data are closed: none of the keys that are ours to wipe.
+//! What is left in a process's memory once its data are closed: no key, neither of the database nor of the device.
 //!
-//! Another process holds the data, since whoever looks for a key has it in its own memory. What redb had in its cache is
-//! freed and not wiped (SECURITY.md says so); the kernel clears it before anybody else gets it.
+//! Another process holds the data, since whoever looks for a key has it in its own memory. Like the program it wipes what
+//! it frees; without that, pages of redb's cache would stay.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};

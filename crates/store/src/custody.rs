@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use crate::key_file::KeyFile;
 use crate::private::Loosened;
 use crate::replace::{Here, discard, replace};
+use crate::storage_key::scrub_stack;
 use crate::unlocked::{self, Moment, Unlocked};
 use crate::{Cost, OpenError, Passphrase, StorageKey, private};
 
@@ -58,6 +59,12 @@ impl Custody {
     /// [`OpenError::WrongPassphrase`], [`OpenError::NoPassphrase`] where the key is under none, and as
     /// [`Self::keeping`].
     pub fn unseal(&self, passphrase: &Passphrase) -> Result<StorageKey, OpenError> {
+        let key = self.unsealed(passphrase);
+        scrub_stack::<64>();
+        key
+    }
+
+    fn unsealed(&self, passphrase: &Passphrase) -> Result<StorageKey, OpenError> {
         match KeyFile::load(&self.path)? {
             KeyFile::Plain(_) => Err(OpenError::NoPassphrase(self.path.clone())),
             KeyFile::Sealed(sealed) => KeyFile::unseal(&sealed, passphrase, &self.path),

@@ -12,6 +12,7 @@ use redb::{
 use crate::at_rest::Encrypted;
 use crate::crash_only::{Reading, Writing};
 use crate::shield::{shield, shielded_drop};
+use crate::storage_key::scrub_stack;
 use crate::{OpenError, Snapshot, StorageKey, StoreError};
 
 /// Who may have the database open beside this process.
@@ -115,6 +116,8 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
         shielded_drop(std::mem::take(&mut *self.handles()));
+        // Whoever used the database read keys out of it, too.
+        scrub_stack::<256>();
     }
 }
 

@@ -86,7 +86,8 @@ impl SealedKey {
         getrandom::fill(&mut made.salt).map_err(|_| SealKeyError::Randomness)?;
         getrandom::fill(&mut made.nonce).map_err(|_| SealKeyError::Randomness)?;
         let cipher = made.cipher(passphrase).ok_or(SealKeyError::Memory)?;
-        let mut inside = Zeroizing::new(*key.bytes());
+        let mut inside = Zeroizing::new([0; StorageKey::LEN]);
+        inside.copy_from_slice(key.bytes());
         let nonce = XNonce::from(made.nonce);
         let tag = cipher
             .encrypt_inout_detached(&nonce, &made.associated(bound_to), (&mut inside[..]).into())

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io;
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 /// The 512-bit key of a database: two AES-256 keys, which must differ.
-pub struct StorageKey(Zeroizing<[u8; StorageKey::LEN]>);
+///
+/// It lies in one place: what is moved about is a pointer to it, and moves leave no copies on the stack.
+pub struct StorageKey(Box<[u8; StorageKey::LEN]>);
 
 impl StorageKey {
     pub(crate) const LEN: usize = 64;
@@ -16,13 +18,11 @@ impl StorageKey {
     /// # Errors
     /// If the operating system gives no random bytes.
     pub fn generate() -> io::Result<Self> {
-        let mut bytes = Zeroizing::new([0; Self::LEN]);
-        loop {
-            getrandom::fill(&mut bytes[..]).map_err(io::Error::other)?;
-            if let Some(key) = Self::from_bytes(&bytes) {
-                return Ok(key);
-            }
+        let mut key = Self(Box::new([0; Self::LEN]));
+        while key.0[..32] == key.0[32..] {
+            getrandom::fill(&mut key.0[..]).map_err(io::Error::other)?;
         }
+        Ok(key)
     }
 
     /// Takes a key whose halves differ. With equal halves XTS is not secure (FIPS 140 implementation
@@ -32,7 +32,7 @@ impl StorageKey {
         if bytes[..32] == bytes[32..] {
             return None;
         }
-        let mut key = Self(Zeroizing::new([0; Self::LEN]));
+        let mut key = Self(Box::new([0; Self::LEN]));
         key.0.copy_from_slice(bytes);
         Some(key)
     }
@@ -40,7 +40,9 @@ impl StorageKey {
     /// The same key once more: a process may open one database several times.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self(self.0.clone())
+        let mut key = Self(Box::new([0; Self::LEN]));
+        key.0.copy_from_slice(&self.0[..]);
+        key
     }
 
     /// The key of the blocks and the key of the tweaks.
@@ -52,6 +54,21 @@ impl StorageKey {
     pub(crate) fn bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
+}
+
+impl Drop for StorageKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Overwrites the stack below the caller, where the calls before this one may have left pieces of keys: ciphers are made
+/// in one place and moved to another, and no type wipes the place that it was moved from.
+#[inline(never)]
+pub(crate) fn scrub_stack<const KIB: usize>() {
+    let mut bytes = [[0_u8; 1024]; KIB];
+    bytes.zeroize();
+    std::hint::black_box(&bytes);
 }
 
 impl fmt::Debug for StorageKey {

@@ -53,7 +53,7 @@ pub(crate) fn kept(data: &Path, tag: [u8; 32], now: &Moment) -> Result<Option<(S
         match Session::from_bytes(&bytes[..length]).filter(|session| session.holds(tag, now)) {
             Some(session) => {
                 let until = UNIX_EPOCH + Duration::from_millis(session.until_ms);
-                return Ok(StorageKey::from_bytes(&session.key).map(|key| (key, until)));
+                return Ok(Some((session.key, until)));
             }
             None => place.remove(&name).map_err(io)?,
         }
@@ -106,7 +106,7 @@ struct Session {
     /// Zeros where the system does not tell.
     boot: [u8; 32],
     boot_until_ms: u64,
-    key: Zeroizing<[u8; StorageKey::LEN]>,
+    key: StorageKey,
 }
 
 impl Session {
@@ -121,7 +121,7 @@ impl Session {
             until_ms: now.wall_ms.saturating_add(lifetime),
             boot,
             boot_until_ms: running.saturating_add(lifetime),
-            key: Zeroizing::new(*key.bytes()),
+            key: key.again(),
         }
     }
 
@@ -143,7 +143,7 @@ impl Session {
         bytes.extend_from_slice(&self.until_ms.to_le_bytes());
         bytes.extend_from_slice(&self.boot);
         bytes.extend_from_slice(&self.boot_until_ms.to_le_bytes());
-        bytes.extend_from_slice(&self.key[..]);
+        bytes.extend_from_slice(self.key.bytes());
         let check = Sha256::digest(&bytes[..]);
         bytes.extend_from_slice(&check);
         bytes
@@ -160,7 +160,7 @@ impl Session {
         let until_ms = u64::from_le_bytes(*take(&mut rest)?);
         let boot = *take(&mut rest)?;
         let boot_until_ms = u64::from_le_bytes(*take(&mut rest)?);
-        let key = Zeroizing::new(*take::<{ StorageKey::LEN }>(&mut rest)?);
+        let key = StorageKey::from_bytes(take(&mut rest)?)?;
         rest.is_empty().then_some(Self { tag, since_ms, until_ms, boot, boot_until_ms, key })
     }
 }
@@ -414,7 +414,7 @@ mod tests {
         let bytes = session().to_bytes();
         assert_eq!(bytes.len(), Session::LEN);
         let read = Session::from_bytes(&bytes).unwrap();
-        assert_eq!((read.until_ms, &read.key), (session().until_ms, &session().key));
+        assert_eq!((read.until_ms, read.key.bytes()), (session().until_ms, session().key.bytes()));
         for length in 0..bytes.len() {
             assert!(Session::from_bytes(&bytes[..length]).is_none());
         }

@@ -5,6 +5,7 @@ use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroize;
 
 use crate::StorageKey;
+use crate::storage_key::scrub_stack;
 
 /// The data unit whose number is the tweak; redb's page size.
 pub(crate) const SECTOR: usize = 4096;
@@ -21,14 +22,17 @@ type Block = aes::Block;
 /// were never written (grown space) and read as zeros; that a block should encrypt to zeros has
 /// a chance of 2^-128, which is ignored.
 pub(crate) struct Xts {
-    data: Aes256,
-    tweak: Aes256,
+    data: Box<Aes256>,
+    tweak: Box<Aes256>,
 }
 
 impl Xts {
     pub(crate) fn new(key: &StorageKey) -> Self {
         let (data, tweak) = key.halves();
-        Self { data: Aes256::new(data.into()), tweak: Aes256::new(tweak.into()) }
+        // Boxed, and the stack overwritten: round keys begin with the key itself, and they are moved here.
+        let cipher = Self { data: Box::new(Aes256::new(data.into())), tweak: Box::new(Aes256::new(tweak.into())) };
+        scrub_stack::<16>();
+        cipher
     }
 
     /// Encrypts in place what will be written at `offset`. Both must be multiples of a block.

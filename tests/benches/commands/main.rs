@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
+mod at_rest;
 mod home;
 mod proxy;
 #[path = "../relay/report.rs"]
@@ -32,6 +33,8 @@ fn main() {
     let stored = std::os::unix::fs::MetadataExt::blocks(&database) * 512;
     report.note(&format!("{:.1} MB of vCards, {:.1} MB of database", megabytes(file), megabytes(stored)));
     report.figure("database / vCard file", stored as f64 / file as f64, "times", at_most(3.0));
+    at_rest::cipher(&report);
+    at_rest::passphrase(&report, &small, &small.first_handle(20));
     syncing(&report, &large);
 }
 
