@@ -246,6 +246,7 @@ pub struct Join {
 }
 
 /// How to make a device by the twelve words.
+// Secret, yet Clone and Serialize: a face in another process hands over what its user typed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recover {
     /// The words.
