@@ -12,7 +12,7 @@ use ties_store::{Read, StoredLog, Table, Transaction};
 
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring, log_key, open_log, own_log};
 use crate::environment::Environment;
-use crate::records::{Fault, LOGS_TOLD, MARK, OWN_LOGS, WRITTEN, put_record, record};
+use crate::records::{Fault, LOG, LOGS_TOLD, MARK, OWN_LOGS, PLACES, WRITTEN, put_record, record};
 use crate::roster::Roster;
 use crate::secrets::device_keys;
 use crate::space::Space;
@@ -65,13 +65,38 @@ struct Told {
     expects_copies: bool,
 }
 
+/// A place where the database was, and where the log that was written there ended then.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Place {
+    mark: [u8; 32],
+    written: TipRecord,
+}
+
+/// How many places are remembered; whoever boots two systems, or has a home on two machines, needs two.
+const MOST_PLACES: usize = 8;
+
+/// How this program stands to its device's log.
+enum Standing {
+    Alone,
+    /// The database is back where it was before, and the log that was written there has its end.
+    Back(Place),
+    Parted(Parting),
+}
+
 /// Sees before each entry that it goes into a log which this program is alone with.
 pub(crate) fn go_on(transaction: &mut Transaction, environment: &mut Environment) -> Result<(), Fault> {
     let Some(key) = log_key(transaction)? else { return Ok(()) };
     let log = key.id();
-    let Some(parting) = parting(transaction, &log, environment.mark())? else {
-        return adopt(transaction, environment);
+    let parting = match standing(transaction, &log, environment.mark())? {
+        Standing::Alone => return adopt(transaction, environment),
+        Standing::Back(place) => {
+            leave_place(transaction)?;
+            put_record(transaction, OWN_LOGS, &log.0, key.secret().expose())?;
+            return return_to(transaction, &place);
+        }
+        Standing::Parted(parting) => parting,
     };
+    leave_place(transaction)?;
     let mut told = told(transaction)?;
     if told.ended != Some(log) {
         told.untold = Some(parting);
@@ -98,22 +123,65 @@ fn adopt(transaction: &mut Transaction, environment: &mut Environment) -> Result
     if transaction.get(Table::SETTINGS, MARK)?.is_some() { Ok(()) } else { settle(transaction, environment) }
 }
 
-/// Why the present log must not be gone on with, if so.
-fn parting(read: &dyn Read, log: &LogId, mark: Option<[u8; 32]>) -> Result<Option<Parting>, Fault> {
+/// Remembers where the present log was written, and its end.
+fn leave_place(transaction: &mut Transaction) -> Result<(), Fault> {
+    let (Some(mark), Some(written)) = (kept_mark(transaction)?, written(transaction)?) else { return Ok(()) };
+    let mut places = places(transaction)?;
+    places.retain(|place| place.mark != mark);
+    places.push(Place { mark, written });
+    let excess = places.len().saturating_sub(MOST_PLACES);
+    put_record(transaction, Table::SETTINGS, PLACES, &places.split_off(excess))
+}
+
+/// Goes on with the log that was written at a place.
+fn return_to(transaction: &mut Transaction, place: &Place) -> Result<(), Fault> {
+    let key = own_log(transaction, &place.written.log)?.ok_or(Fault::Damaged("a log key"))?;
+    put_record(transaction, Table::SETTINGS, LOG, key.secret().expose())?;
+    put_record(transaction, Table::SETTINGS, MARK, &place.mark)?;
+    put_record(transaction, Table::SETTINGS, WRITTEN, &place.written)
+}
+
+fn kept_mark(read: &dyn Read) -> Result<Option<[u8; 32]>, Fault> {
+    record(read, Table::SETTINGS, MARK, "the install mark")
+}
+
+fn written(read: &dyn Read) -> Result<Option<TipRecord>, Fault> {
+    record(read, Table::SETTINGS, WRITTEN, "the last entry")
+}
+
+fn places(read: &dyn Read) -> Result<Vec<Place>, Fault> {
+    Ok(record(read, Table::SETTINGS, PLACES, "earlier places")?.unwrap_or_default())
+}
+
+/// Whether the present log can be gone on with, and why not.
+fn standing(read: &dyn Read, log: &LogId, mark: Option<[u8; 32]>) -> Result<Standing, Fault> {
     let tips = StoredLog::reading(read, SPACE_NUMBER).tips(log)?;
     if tips.is_empty() {
         // It is being opened.
-        return Ok(None);
+        return Ok(Standing::Alone);
     }
-    let kept: Option<[u8; 32]> = record(read, Table::SETTINGS, MARK, "the install mark")?;
-    let written: Option<TipRecord> = record(read, Table::SETTINGS, WRITTEN, "the last entry")?;
-    let alone = written.is_none_or(|last| last.log != *log || tips == [last.tip]);
-    Ok(match (mark, kept) {
-        (Some(mark), Some(kept)) if mark != kept => Some(Parting::Moved),
-        _ if tips.len() > 1 => Some(Parting::Forked),
-        _ if !alone => Some(Parting::Continued),
-        _ => None,
+    if let (Some(mark), Some(kept)) = (mark, kept_mark(read)?)
+        && mark != kept
+    {
+        let back = places(read)?.into_iter().find(|place| place.mark == mark);
+        return Ok(match back {
+            Some(place) if ends_at(read, &place.written)? => Standing::Back(place),
+            _ => Standing::Parted(Parting::Moved),
+        });
+    }
+    let alone = match written(read)? {
+        Some(last) if last.log == *log => tips == [last.tip],
+        _ => true,
+    };
+    Ok(match tips.len() {
+        1 if alone => Standing::Alone,
+        1 => Standing::Parted(Parting::Continued),
+        _ => Standing::Parted(Parting::Forked),
     })
+}
+
+fn ends_at(read: &dyn Read, end: &TipRecord) -> Result<bool, Fault> {
+    Ok(StoredLog::reading(read, SPACE_NUMBER).tips(&end.log)? == [end.tip])
 }
 
 fn told(read: &dyn Read) -> Result<Told, Fault> {
@@ -129,7 +197,7 @@ fn news(read: &dyn Read, mark: Option<[u8; 32]>) -> Result<Option<(Option<LogNew
     }
     if let Some(log) = log_key(read)?.map(|key| key.id())
         && told.ended != Some(log)
-        && let Some(parting) = parting(read, &log, mark)?
+        && let Standing::Parted(parting) = standing(read, &log, mark)?
     {
         told.ended = Some(log);
         news = news.or(Some(LogNews::Parted(parting)));

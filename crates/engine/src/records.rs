@@ -53,6 +53,8 @@ pub(crate) const TOLD: &[u8] = b"told";
 pub(crate) const NAMED: &[u8] = b"named";
 /// Where the database was when the present log was opened: its install mark.
 pub(crate) const MARK: &[u8] = b"mark";
+/// Where the database was before, with the last entry that was written there.
+pub(crate) const PLACES: &[u8] = b"places";
 /// The last entry that was written here.
 pub(crate) const WRITTEN: &[u8] = b"written";
 /// What this device's owner has been told of its logs.

@@ -294,6 +294,38 @@ fn a_folder_that_was_moved_within_its_file_system_goes_on_in_its_log() {
     assert_eq!(logs(&world.two), (1, 1));
 }
 
+/// Two systems on one machine, or two machines with one home: each has a log that it comes back to.
+#[test]
+fn a_folder_that_is_used_in_two_places_by_turns_has_two_logs_and_tells_so_once() {
+    let mut world = World::new();
+    drop(std::mem::replace(&mut world.one, world.two.clone()));
+    for turn in 0..10 {
+        let store = Store::open(&world.path("one"), Sharing::Processes).unwrap();
+        // The first place is where it was made.
+        let here = environment(100 + turn);
+        let here = if turn % 2 == 0 { here.installed_as([9; 32]) } else { here.installed_as(install_mark(&world)) };
+        let one = Space::open_in(store, (), here).unwrap();
+        let news = one.log_news().unwrap();
+        assert_eq!(news, Some(LogNews::Parted(Parting::Moved)).filter(|_| turn == 0), "turn {turn}");
+        put(&one, &format!("turn {turn}"), 1);
+        put(&one, "turn", turn as i64);
+        assert_eq!(one.log_news().unwrap(), None, "turn {turn}");
+        world.one = one;
+        if turn % 3 == 0 {
+            world.meet_all(&[]);
+        }
+        world.one = world.two.clone();
+    }
+    world.one = open(&world.path("one"), 200);
+    world.meet_all(&[]);
+    world.assert_equal(&[]);
+    assert_eq!((value(&world.three, "turn"), logs(&world.two)), (Some(9), (2, 2)));
+}
+
+fn install_mark(world: &World) -> [u8; 32] {
+    Store::install_mark(&world.path("one")).unwrap()
+}
+
 #[test]
 fn whoever_only_reads_a_copied_folder_writes_nothing() {
     let world = World::new();
