@@ -35,16 +35,16 @@ const REACHED: [(&str, u64); 33] = [
     ("device crashes while writing", 180),
     ("device kills", 220),
     ("device power losses", 300),
-    ("device rollbacks", 30),
-    ("devices restored elsewhere", 30),
+    ("device rollbacks", 15),
+    ("devices restored elsewhere", 15),
     ("documents seeded on two devices", 450),
     ("documents with several writers", 1100),
-    ("folders copied", 80),
+    ("folders copied", 60),
     ("forked logs", 10),
     ("forks seen", 40),
     ("frames lost", 800),
     ("joins", 800),
-    ("machines cloned", 80),
+    ("machines cloned", 60),
     ("mailboxes made again", 700),
     ("notes with several writers", 160),
     ("operations of many entries", 15),
@@ -56,14 +56,18 @@ const REACHED: [(&str, u64); 33] = [
     ("relay wipes", 120),
     ("times cut off", 180),
     ("told: continued elsewhere", 30),
-    ("told: copied", 100),
-    ("told: forked", 50),
-    ("told: moved", 100),
+    ("told: copied", 80),
+    ("told: forked", 30),
+    ("told: moved", 50),
     ("writes acknowledged", 5000),
 ];
 const ENOUGH: u64 = 1000;
 
-/// The same for so many seeds of the fork drill.
+/// The same for so many seeds of the fork drill. More of them:
+///
+/// ```text
+/// TIES_SIM_SEEDS=500 nice cargo test --release -p ties-tests --test simulation -- --nocapture copies_of
+/// ```
 const REACHED_BY_DRILLS: [(&str, u64); 12] = [
     ("copies that met different peers first", 30),
     ("device kills", 20),

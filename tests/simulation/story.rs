@@ -58,7 +58,7 @@ impl Story {
         };
         let (devices, pace) = (devices as usize, [2, 500, 5000, 60_000][dice.index(4)]);
         let trouble = [0, 200, 400, 650][dice.index(4)];
-        let restored = dice.per_mille(350).then(|| dice.index(devices));
+        let restored = dice.per_mille(450).then(|| dice.index(devices));
         let most_copies = if dice.per_mille(300) { dice.range(1..3) as usize } else { 0 };
         let weather = if dice.per_mille(150) { Weather::fair() } else { Weather::foul(dice) };
         world.weather = weather;
