@@ -8,6 +8,7 @@
 mod folder;
 mod model;
 mod passphrases;
+mod relay;
 mod words;
 
 use std::collections::BTreeMap;
