@@ -1,7 +1,8 @@
 //! What a person waits for: the real `ties` as processes, beside a program that says hello.
 //!
 //! `cargo xtask bench commands` prints a line for each figure; times are medians over runs that take turns with the hello,
-//! so that both see the same machine. With `TIES_BENCH_JSON` set to a path, figures are appended there too.
+//! so that both see the same machine. `cargo bench -p ties-tests --bench commands -- syncing` is the second half alone,
+//! with programs that are built already. With `TIES_BENCH_JSON` set to a path, figures are appended there too.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
@@ -17,7 +18,7 @@ mod server;
 
 use std::time::{Duration, Instant};
 
-use home::{Home, hello, median, milliseconds};
+use home::{Going, Home, hello, median, milliseconds};
 use proxy::Proxy;
 use report::{Better, Report};
 use server::Server;
@@ -26,6 +27,9 @@ use ties_book::sample;
 fn main() {
     let report = Report::from_environment();
     let (large, file) = filled(PEOPLE, Some(&report));
+    if std::env::args().any(|word| word == "syncing") {
+        return syncing(&report, &large);
+    }
     let (small, _) = filled(PEOPLE / 10, None);
     commands(&report, &large, &small);
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
@@ -129,22 +133,55 @@ fn syncing(report: &Report, laptop: &Home) {
     let writing = laptop.start(&["sync", "--watch", "--json"]);
     let reading = phone.start(&["sync", "--watch", "--json"]);
     std::thread::sleep(Duration::from_secs(2));
-    let before = proxy.bytes();
-    let mut delays = Vec::new();
-    for turn in 0..WATCHED {
-        let seen = reading.count();
-        let began = Instant::now();
-        laptop.run(&["new", &format!("Watched Person{turn}")]);
-        let written = began.elapsed();
-        reading.wait_beyond(seen);
-        delays.push(began.elapsed().saturating_sub(written));
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    delays.sort();
-    let each = (proxy.bytes() - before) as f64 / WATCHED as f64;
-    report.figure("one new person, both ways and both devices", each, "B", at_most(2048.0));
-    report.figure("seen on the other device after the command", milliseconds(delays[WATCHED / 2]), "ms", at_most(10.0));
+    let watched = Watched { report, writer: laptop, reader: &reading, proxy: &proxy };
+    watched.measure("one new person", at_most(2048.0), |turn| {
+        (vec!["new".to_owned(), format!("Watched Person{turn}")], String::new())
+    });
+    let one = laptop.first_handle(20);
+    watched.measure("one edited field", at_most(1024.0), |turn| {
+        let text = laptop.run(&["edit", &one, "--print"]);
+        let edited = text.lines().map(|line| match line.starts_with("how_met = ") {
+            true => format!("how_met = \"beside me at workshop {turn}\"\n"),
+            false => format!("{line}\n"),
+        });
+        (["edit", &one, "--from", "-"].map(str::to_owned).to_vec(), edited.collect())
+    });
     drop(writing);
+}
+
+/// Two devices that watch: commands write on one, and the other says that it came.
+struct Watched<'a> {
+    report: &'a Report,
+    writer: &'a Home,
+    reader: &'a Going,
+    proxy: &'a Proxy,
+}
+
+impl Watched<'_> {
+    /// Runs the command that each turn calls for, with what it reads, and tells bytes and times.
+    fn measure(&self, what: &str, most: Option<(f64, Better)>, turn: impl Fn(usize) -> (Vec<String>, String)) {
+        let mut delays = Vec::new();
+        let mut bytes = Vec::new();
+        for number in 0..WATCHED {
+            let (words, input) = turn(number);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let (seen, before) = (self.reader.count(), self.proxy.bytes());
+            let began = Instant::now();
+            self.writer.run_with(&words, &input);
+            let written = began.elapsed();
+            self.reader.wait_beyond(seen);
+            delays.push(began.elapsed().saturating_sub(written));
+            // What acknowledges it and what says that it came belongs to it.
+            std::thread::sleep(Duration::from_millis(100));
+            bytes.push(self.proxy.bytes() - before);
+        }
+        delays.sort();
+        bytes.sort_unstable();
+        let report = self.report;
+        report.figure(&format!("{what}, both ways and both devices"), bytes[WATCHED / 2] as f64, "B", most);
+        let delay = milliseconds(delays[WATCHED / 2]);
+        report.figure(&format!("{what}, seen there after the command"), delay, "ms", at_most(10.0));
+    }
 }
 
 fn at_most(bar: f64) -> Option<(f64, Better)> {
