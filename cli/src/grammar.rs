@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use anstream::ColorChoice;
-use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapError};
+use clap::{CommandFactory as _, Parser, ValueEnum};
 
 use crate::commands::{Command, help};
 use crate::errors::{Failure, Kind};
@@ -97,11 +97,14 @@ pub(crate) fn failure(error: &clap::Error) -> Failure {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let message = lines.join(" ");
-    let failure = Failure::new(Kind::Usage, message.strip_prefix("error: ").unwrap_or(&message));
-    let suggestion = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-        .iter()
-        .find_map(|&kind| error.get(kind));
     let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    match error.kind() {
+        ClapError::DisplayHelpOnMissingArgumentOrSubcommand => return no_subcommand(usage.unwrap_or_default()),
+        ClapError::InvalidSubcommand => return wrong_subcommand(error, usage.unwrap_or_default()),
+        _ => {}
+    }
+    let failure = Failure::new(Kind::Usage, message.strip_prefix("error: ").unwrap_or(&message));
+    let suggestion = [ContextKind::SuggestedArg, ContextKind::SuggestedValue].iter().find_map(|&kind| error.get(kind));
     match (suggestion, usage) {
         (Some(ContextValue::String(one)), _) => failure.hint(format!("did you mean `{one}`?")),
         (Some(ContextValue::Strings(some)), _) if !some.is_empty() => {
@@ -109,6 +112,54 @@ pub(crate) fn failure(error: &clap::Error) -> Failure {
         }
         (_, Some(usage)) => failure.hint(format!("usage: {usage}")),
         _ => failure.hint("`ties help COMMAND` shows how it is used"),
+    }
+}
+
+/// A command of commands that stands alone: `ties device`.
+fn no_subcommand(usage: &str) -> Failure {
+    let (path, names) = commands_of(usage);
+    Failure::usage(format!("`{path}` needs a command: {}", names.join(", "))).hint(format!("{path} --help"))
+}
+
+/// A command that there is not, or the beginning of several.
+fn wrong_subcommand(error: &clap::Error, usage: &str) -> Failure {
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) => word.as_str(),
+        _ => "",
+    };
+    let (path, names) = commands_of(usage);
+    let several: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.starts_with(word)).collect();
+    if several.len() > 1 && !word.is_empty() {
+        return Failure::usage(format!("`{path} {word}` begins several commands: {}", several.join(", ")));
+    }
+    let failure = Failure::usage(format!("there is no command `{path} {word}`"));
+    match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::String(one)) => failure.hint(format!("did you mean `{one}`?")),
+        Some(ContextValue::Strings(some)) if !some.is_empty() => {
+            failure.hint(format!("did you mean `{}`?", some.join("` or `")))
+        }
+        _ => failure.hint(format!("{path} --help lists the commands")),
+    }
+}
+
+/// The command that a line of usage is about, and the names of its own commands.
+fn commands_of(usage: &str) -> (String, Vec<String>) {
+    let mut command = Grammar::command();
+    let mut path = vec!["ties".to_owned()];
+    for word in usage.split(' ').skip(1) {
+        let Some(inner) = command.find_subcommand(word).cloned() else { break };
+        path.push(word.to_owned());
+        command = inner;
+    }
+    let names = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    (path.join(" "), names)
+}
+
+/// A number of things to show; none at all would look like there being none.
+pub(crate) fn at_least_one(word: &str) -> Result<usize, &'static str> {
+    match word.parse() {
+        Ok(0) | Err(_) => Err("not a whole number of 1 or more"),
+        Ok(number) => Ok(number),
     }
 }
 
@@ -122,8 +173,6 @@ const EVERYWHERE: &str = "Options of every command";
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -150,6 +199,21 @@ mod tests {
     }
 
     #[test]
+    fn no_paragraph_of_the_help_is_broken_by_hand() {
+        // The terminal's own breaks would come on top of those.
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = help.lines().collect();
+            for pair in lines.windows(2) {
+                let prose = pair.iter().all(|line| !line.is_empty() && !line.starts_with(' '));
+                assert!(!prose, "{}: {:?}", command.get_name(), pair);
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Grammar::command());
+    }
+
+    #[test]
     fn the_overview_names_every_command() {
         let overview = help::overview();
         for command in Grammar::command().get_subcommands() {
@@ -173,6 +237,11 @@ mod tests {
         assert_eq!(missing.hint.as_deref(), Some("usage: ties rm <WHO>..."));
         assert_eq!(mistake("ties ex --to jsno").hint.as_deref(), Some("did you mean `json`?"));
         assert_eq!(mistake("ties lss").hint.as_deref(), Some("did you mean `ls`?"));
+        assert_eq!(mistake("ties device").message, "`ties device` needs a command: add, join, list");
+        assert_eq!(mistake("ties device").hint.as_deref(), Some("ties device --help"));
+        assert_eq!(mistake("ties e ada").message, "`ties e` begins several commands: edit, export");
+        assert_eq!(mistake("ties relay frobnicate").message, "there is no command `ties relay frobnicate`");
+        assert_eq!(mistake("ties help xyzzy").hint.as_deref(), Some("ties --help lists the commands"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Shows what happens while the book works, and answers its one question.
 
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use ties_book::api::{Answer, Event, Face, Guest};
 
 use crate::render::{amount, inline, palette};
@@ -87,6 +88,15 @@ impl<'a> Screen<'a> {
         }
     }
 
+    /// Shows a line that will be copied.
+    fn say_to_copy(&mut self, line: &str) {
+        let Self { shell, bar, .. } = self;
+        match bar {
+            Some(bar) => bar.suspend(|| shell.remark_to_copy(line)),
+            None => shell.remark_to_copy(line),
+        }
+    }
+
     /// A line about a connection, which is what `sync --watch` is asked for.
     fn watched(&mut self, line: &str) {
         if self.watching {
@@ -101,7 +111,10 @@ impl<'a> Screen<'a> {
             palette::strong("One code, for a device in front of you.")
         ));
         let (code, relay) = (inline(code), inline(relay));
-        self.say(&format!("Type there: {}", palette::code(&format!("ties device join {code} --relay '{relay}'"))));
+        self.say_to_copy(&format!(
+            "Type there: {}",
+            palette::code(&format!("ties device join {code} --relay '{relay}'"))
+        ));
         let _ = self.shell.line(&code);
         let end = expires.and_then(local_time).map_or_else(String::new, |end| format!("at {end}, or "));
         self.say(&format!("It ends {end}with the first attempt. Waiting for the new device … (Ctrl-C ends it)"));
@@ -234,11 +247,18 @@ fn now() -> String {
 
 fn new_bar(total: Option<u64>) -> ProgressBar {
     let template = match total {
-        Some(_) => "{msg:>8} {bar:30.cyan} {human_pos}/{human_len}  {eta} left",
+        Some(_) => "{msg:>8} {bar:30.cyan} {human_pos}/{human_len}  {left}",
         None => "{msg:>8} {spinner} {human_pos}",
     };
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ");
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("left", |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // Before the first step there is nothing to tell the rest by: "0s left" would be a lie.
+            if state.pos() > 0 {
+                let _ = write!(text, "{} left", HumanDuration(state.eta()));
+            }
+        })
+        .progress_chars("━╸ ");
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
     bar.set_style(style);
     bar

@@ -11,6 +11,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::errors::{Failure, Outcome};
+use crate::render::width::{columns, wrap};
 use crate::render::{escape, paragraph};
 
 /// The way a command speaks: standard output for answers, standard error for everything else.
@@ -18,6 +19,7 @@ pub(crate) struct Shell {
     json: bool,
     quiet: bool,
     width: Option<usize>,
+    side_width: Option<usize>,
     out: AutoStream<io::Stdout>,
     err: AutoStream<io::Stderr>,
 }
@@ -25,15 +27,17 @@ pub(crate) struct Shell {
 impl Shell {
     /// A shell on this process's own streams.
     pub(crate) fn new(json: bool, quiet: bool, colour: ColorChoice) -> Self {
-        let width = io::stdout().is_terminal().then(|| {
-            terminal_size::terminal_size_of(io::stdout())
-                .map_or(DEFAULT_WIDTH, |(terminal_size::Width(width), _)| usize::from(width))
+        let measured = |size: Option<(terminal_size::Width, _)>| {
+            size.map_or(DEFAULT_WIDTH, |(terminal_size::Width(width), terminal_size::Height(_))| usize::from(width))
                 .max(NARROWEST)
-        });
+        };
+        let width = io::stdout().is_terminal().then(|| measured(terminal_size::terminal_size_of(io::stdout())));
+        let side_width = io::stderr().is_terminal().then(|| measured(terminal_size::terminal_size_of(io::stderr())));
         Self {
             json,
             quiet,
             width,
+            side_width,
             // Each by itself: `2> log` must not get colours because the other stream is a terminal.
             out: AutoStream::new(io::stdout(), colour),
             err: AutoStream::new(io::stderr(), colour),
@@ -66,9 +70,9 @@ impl Shell {
         self.talkative() && rewrites && io::stderr().is_terminal()
     }
 
-    /// Prints one line of the answer.
+    /// Prints one line of the answer; a terminal that it is too long for gets it broken between words.
     pub(crate) fn line(&mut self, line: impl Display) -> Outcome {
-        written(writeln!(self.out, "{line}"))
+        written(writeln!(self.out, "{}", broken(line.to_string(), self.width)))
     }
 
     /// Prints lines of the answer.
@@ -133,8 +137,17 @@ impl Shell {
 
     /// Says something on standard error whatever the flags.
     pub(crate) fn complain(&mut self, line: impl Display) {
+        let line = broken(line.to_string(), self.side_width);
         // Nobody is left to tell when standard error itself is gone.
         let _ = writeln!(self.err, "{line}");
+    }
+
+    /// Says something to be copied, such as a long command, as a remark in one piece: a line break of ours would be
+    /// copied along, one of the terminal's is not.
+    pub(crate) fn remark_to_copy(&mut self, line: impl Display) {
+        if self.talkative() {
+            let _ = writeln!(self.err, "{line}");
+        }
     }
 
     /// Asks a yes-or-no question; anything but yes is no. `None` if nobody can be asked.
@@ -185,6 +198,14 @@ impl Shell {
             self.complain("");
         }
         Ok(answer)
+    }
+}
+
+/// The text with lines that are too long for a terminal broken between words.
+fn broken(text: String, width: Option<usize>) -> String {
+    match width {
+        Some(width) if text.lines().any(|line| columns(line) > width) => wrap(&text, width).join("\n"),
+        _ => text,
     }
 }
 

@@ -221,6 +221,10 @@ fn every_example_does_what_it_says() {
         let keeper = Device::empty();
         let relay = Relay::start(&keeper);
         for (page, line) in page {
+            if let Some((_, why)) = LEFT_OUT.iter().find(|(begin, _)| line.starts_with(begin)) {
+                println!("{page}: {line}: left out: {why}");
+                continue;
+            }
             println!("{page}: {line}");
             run(page, line, &relay);
         }
@@ -230,6 +234,12 @@ fn every_example_does_what_it_says() {
 /// What goes on until it is interrupted, and what it shows by then.
 const WAITING: [(&str, &str); 3] =
     [("ties device add", "Waiting"), ("ties sync --watch", "up to date"), ("ties relay serve", "ready ")];
+/// What is not run, and why.
+const LEFT_OUT: [(&str, &str); 3] = [
+    ("ties recover", "the end-to-end drill of recovery plays it, with the words of devices that were lost"),
+    ("ties reset", "the same drill plays it"),
+    ("ties key rotate-recovery", "it wants words that only their first showing tells; the same drill plays it"),
+];
 /// What asks for a passphrase, and how.
 const ASKING: [(&str, &[&str]); 4] = [
     ("ties passphrase", &["New passphrase: ", "The same again: "]),

@@ -182,7 +182,7 @@ fn a_card_of_64_mb_is_refused_and_costs_little() {
     let path = device.path("big.vcf");
     std::fs::write(&path, &file).unwrap();
     let ran = device.run(["import".as_ref(), path.as_os_str()]).code(6);
-    assert!(ran.err.contains("big.vcf:4: the card is too large for a person"), "{}", ran.err);
+    assert!(ran.err.contains("big.vcf:4: rejected: the card is too large for a person"), "{}", ran.err);
     assert!(ran.out.contains("1 person new"), "{}", ran.out);
     file.extend(b"BEGIN:VCARD\n");
     file.extend(line.repeat(7_000));

@@ -65,6 +65,33 @@ fn tables_fit_terminals_of_any_width_in_any_script() {
 }
 
 #[test]
+fn a_narrow_terminal_breaks_lines_between_words_and_loses_none() {
+    let device = Device::started();
+    let ada = ["new", "Ada Lovelace", "ada.lovelace@analytical.example", "how:beside me at the workshop in Turin"];
+    device.run(ada).ok();
+    device.run(["note", "ada", "a note of more words than fit into one line of a narrow terminal"]).ok();
+    let empty = Device::empty();
+    let commands: [(&Device, &[&str]); 5] =
+        [(&empty, &[]), (&device, &[]), (&device, &["show", "ada"]), (&device, &["status"]), (&device, &["--help"])];
+    for (device, words) in commands {
+        let plain = [words, &["--color", "never"]].concat();
+        let (code, screen) = Terminal::start_sized(device.command(&plain), 40).finish();
+        assert_eq!(code, 0, "{screen}");
+        let ran = device.run(&plain).ok();
+        let whole = ran.out + &ran.err;
+        for line in screen.lines().filter(|line| line.trim_end().contains(' ')) {
+            let wide = unicode_width::UnicodeWidthStr::width(line.trim_end());
+            let one_word = line.split_whitespace().count() == 1;
+            assert!(wide <= 40 || one_word, "{wide} columns: {line}");
+        }
+        // Tables leave columns out; of sentences every word must be found, whole.
+        for word in screen.split_whitespace().filter(|word| !word.ends_with('…')) {
+            assert!(whole.split_whitespace().any(|known| known == word), "{word:?} is no word of {whole}");
+        }
+    }
+}
+
+#[test]
 fn what_acts_on_a_terminal_is_shown_and_does_not_act() {
     let device = Device::started();
     let evil = "Eve\u{1b}]52;c;aGk=\u{7}\u{1b}]8;;http://x\u{1b}\\\u{9b}2J\u{202e}";
@@ -126,10 +153,11 @@ fn a_closed_pipe_is_a_quiet_end() {
     device.run(["new", "Bob"]).ok();
     for words in [&["ls"][..], &["ls", "--json"], &["export", "--to", "vcf"], &["completions", "bash"]] {
         let mut command = device.command(words);
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        // Closed before the start: a process that another test starts meanwhile could hold the other end open.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.stdout(writer).stderr(std::process::Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
         assert_eq!(output.status.code(), Some(141), "{words:?}");
     }

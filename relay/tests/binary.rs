@@ -57,6 +57,15 @@ fn said(words: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
+fn a_mistake_in_the_words_is_told_as_any_other_failure() {
+    let (code, _, error) = said(&["serve"]);
+    assert_eq!(code, Some(2));
+    assert!(error.starts_with("Error: unrecognized subcommand 'serve'\nHint: ties-relay --help"), "{error}");
+    let (code, help, _) = said(&["--help"]);
+    assert!(code == Some(0) && help.contains("Examples:"), "{help}");
+}
+
+#[test]
 fn tokens_are_listed_and_revoked_by_id_or_label() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("relay");

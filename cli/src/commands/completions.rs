@@ -9,7 +9,7 @@ use crate::errors::Outcome;
 /// The words of `ties completions`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "From then on Tab completes commands, options, and the handles, tags and relays of your network. Put the
+    after_help = "From then on Tab completes commands, options, and the handles, tags and relays of your network. Put the \
 line for your shell into its start file:
 
   bash   ~/.bashrc                     source <(ties completions bash)

@@ -46,8 +46,8 @@ impl Device {
 /// The words of `ties device add`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It prints a code of a number and three words, to be typed on the new device while this waits: one
-attempt within ten minutes. A ticket is long, for pasting or piping, and good for an hour. Either way whoever has it may
+    after_help = "It prints a code of a number and three words, to be typed on the new device while this waits: one \
+attempt within ten minutes. A ticket is long, for pasting or piping, and good for an hour. Either way whoever has it may \
 ask to be let in, and you are asked.
 
 Examples:
@@ -115,8 +115,8 @@ impl Add {
 /// The words of `ties device join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A code comes from the other device's `ties device add`, which shows the relay too; it may be typed with
-spaces or hyphens, and is used up by the first attempt. A ticket comes from `ties device add --ticket`, by standard input
+    after_help = "A code comes from the other device's `ties device add`, which shows the relay too; it may be typed with \
+spaces or hyphens, and is used up by the first attempt. A ticket comes from `ties device add --ticket`, by standard input \
 alone: on the command line it would stay in the shell's history.
 
 Examples:

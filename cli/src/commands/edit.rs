@@ -17,13 +17,15 @@ use crate::terminal::read_stdin;
 
 /// The words of `ties edit`.
 #[derive(Debug, Args)]
-#[command(after_help = "The text is TOML between two lines of +++, then Markdown. Only what you change is written, so
+#[command(
+    after_help = "The text is TOML between two lines of +++, then Markdown. Only what you change is written, so \
 that what another device changed meanwhile stays. An empty text changes nothing.
 
 Examples:
   ties edit ada
   ties edit 3f2a
-  ties edit ada --print | sed s/Acme/Initech/ | ties edit ada --from -")]
+  ties edit ada --print | sed s/Acme/Initech/ | ties edit ada --from -"
+)]
 pub(crate) struct Edit {
     /// The person, or the short id of a note
     #[arg(required = true, value_name = "WHO")]

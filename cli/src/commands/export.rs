@@ -16,14 +16,16 @@ use crate::temporary;
 
 /// The words of `ties export`.
 #[derive(Debug, Args)]
-#[command(after_help = "A file is replaced in one step and readable by you alone. vcf and vcf3 hold everything that is
+#[command(
+    after_help = "A file is replaced in one step and readable by you alone. vcf and vcf3 hold everything that is \
 known of a person; --for writes what the one program reads, in the way it reads it.
 
 Examples:
   ties export --to vcf -o contacts.vcf
   ties export +client --to json | jq length
   ties export --to vcf3 --for outlook --photo small --split outlook/
-  ties export org:acme --to vcf3 --for apple > acme.vcf")]
+  ties export org:acme --to vcf3 --for apple > acme.vcf"
+)]
 pub(crate) struct Export {
     /// vcf: vCard 4.0; vcf3: vCard 3.0; json: an array of JSContact cards (RFC 9553)
     #[arg(long, value_name = "FORMAT")]

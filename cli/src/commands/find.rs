@@ -7,6 +7,7 @@ use ties_book::api::{Hit, Reply, Request};
 use super::SCHEMA;
 use crate::desk::{Desk, unexpected};
 use crate::errors::{Failure, Kind, Outcome};
+use crate::grammar::at_least_one;
 use crate::render::width::fit;
 use crate::render::{card, inline, palette};
 
@@ -24,7 +25,7 @@ pub(crate) struct Find {
     words: Vec<String>,
 
     /// Show so many at most (default: 50 on a terminal, all otherwise)
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
     limit: Option<usize>,
 }
 

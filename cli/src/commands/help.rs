@@ -1,13 +1,14 @@
 //! What `ties help` says, by what one wants to do.
 
 use crate::render::palette;
+use crate::render::width::wrap_hanging;
 
 /// The commands in groups, in the order in which one meets them.
 const GROUPS: [(&str, &[(&str, &str)]); 6] = [
     (
         "Now",
         &[
-            ("", "alone: how things stand"),
+            ("ties", "by itself: how things stand"),
             ("show WHO", "one person with all notes"),
             ("ls [FILTER …]", "list people: +tag, org:…, or words"),
             ("find WORD …", "search people and notes"),
@@ -74,8 +75,25 @@ const OPTIONS: [(&str, &str); 6] = [
     ("-V, --version", "the version"),
 ];
 
-/// The whole page.
+/// The whole page, for the terminal that there is.
 pub(crate) fn overview() -> String {
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    let page = page();
+    match width {
+        Some(width) => page.lines().flat_map(|line| fitted(line, width)).map(|line| line + "\n").collect(),
+        None => page,
+    }
+}
+
+/// A line of the page for a terminal of `width` columns: what is said of a command stays in its column while there is
+/// room for a column.
+fn fitted(line: &str, width: usize) -> Vec<String> {
+    let in_columns = line.starts_with("  ") && line.get(INDENT..).is_some_and(|rest| !rest.starts_with(' '));
+    let hang = if in_columns && width >= 2 * INDENT { INDENT } else { line.len() - line.trim_start().len() };
+    wrap_hanging(line, hang, width)
+}
+
+fn page() -> String {
     let mut page = String::from(
         "A professional network on your own devices: works offline, syncs encrypted.\n\n\
          Usage: ties [OPTIONS] [COMMAND]\n",
@@ -96,5 +114,23 @@ fn section(page: &mut String, title: &str, entries: &[(&str, &str)]) {
     page.push_str(&format!("\n{}\n", palette::strong(title)));
     for (usage, about) in entries {
         page.push_str(&format!("  {usage:<22}{about}\n"));
+    }
+}
+
+/// Where what is said of a command begins.
+const INDENT: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_fits_narrow_terminals_and_breaks_no_word() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for width in [40, 60, 80] {
+            let lines: Vec<String> = page().lines().flat_map(|line| fitted(line, width)).collect();
+            assert!(lines.iter().all(|line| crate::render::width::columns(line) <= width), "{lines:#?}");
+            assert_eq!(words(&lines.join("\n")), words(&page()));
+        }
     }
 }

@@ -17,18 +17,20 @@ use crate::render::{amount, inline, palette};
 
 /// The words of `ties import`.
 #[derive(Debug, Args)]
-#[command(after_help = "What a file is, is told by what it holds: vCard 2.1 to 4.0; LinkedIn's archive (zip, unpacked
+#[command(
+    after_help = "What a file is, is told by what it holds: vCard 2.1 to 4.0; LinkedIn's archive (zip, unpacked \
 folder, or its Connections.csv of any year); Google Contacts' CSV.
 
-The same file twice changes nothing, also on two devices that have not met since. A newer file
-brings what changed, and reports it; what you edited here stays. What cannot be read is listed by
+The same file twice changes nothing, also on two devices that have not met since. A newer file \
+brings what changed, and reports it; what you edited here stays. What cannot be read is listed by \
 line; the rest goes in, and the exit code is 6.
 
 Examples:
   ties import contacts.vcf
   ties import Basic_LinkedInDataExport.zip --dry-run
   ties import *.vcf google.csv
-  ssh old-laptop cat contacts.vcf | ties import -")]
+  ssh old-laptop cat contacts.vcf | ties import -"
+)]
 pub(crate) struct Import {
     /// Address books of other programs; a folder is an unpacked archive of LinkedIn's; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
@@ -138,20 +140,22 @@ fn unreadable(file: &Path, error: &io::Error) -> Failure {
 
 fn show(desk: &mut Desk<'_>, report: &ImportReport) -> Outcome {
     let name = inline(&report.file_name).into_owned();
-    for Reject { line, reason } in &report.rejects {
-        let place = palette::bad(&format!("{name}:{line}:"));
-        desk.shell.complain(format!("{place} {}", inline(reason)));
-    }
-    for Reject { line, reason } in &report.warnings {
-        let place = palette::warning(&format!("{name}:{line}:"));
-        desk.shell.remark(format!("{place} {}", inline(reason)));
+    let rejects = report.rejects.iter().map(|reject| (reject, true));
+    let mut remarks: Vec<_> = rejects.chain(report.warnings.iter().map(|warning| (warning, false))).collect();
+    remarks.sort_by_key(|(Reject { line, .. }, _)| *line);
+    for (Reject { line, reason }, rejected) in remarks {
+        let (place, reason) = (format!("{name}:{line}:"), inline(reason));
+        match rejected {
+            true => desk.shell.complain(format!("{} rejected: {reason}", palette::bad(&place))),
+            false => desk.shell.remark(format!("{} taken in all the same: {reason}", palette::warning(&place))),
+        }
     }
     for gone in &report.removed_before {
         desk.shell.remark(format!("{name}: {} was deleted here before, and stays so", inline(gone)));
     }
     if !report.left.is_empty() {
         let left = report.left.iter().map(|name| inline(name)).collect::<Vec<_>>().join(", ");
-        desk.shell.remark(format!("{name}: kept for later, nothing is made of them yet: {left}"));
+        desk.shell.remark(format!("{name}: left alone, since nothing is made of them yet: {left}"));
     }
     desk.shell.line(format!("{}: {}", palette::strong(&name), summary(report)))?;
     for change in report.changes.iter().take(CHANGES_SHOWN) {
@@ -197,7 +201,7 @@ fn summary(report: &ImportReport) -> String {
     part(report.people_known, "person", "people", " known already");
     part(report.organizations_known, "organization", "organizations", " known already");
     part(report.removed_before.len(), "record", "records", " deleted before, left out");
-    part(report.hidden, "row", "rows", " of people who hide, left out");
+    part(report.hidden, "row", "rows", " without a name, left out");
     let (one, many) = if report.kind == "vCard" { ("card", "cards") } else { ("row", "rows") };
     part(report.rejects.len(), one, many, " rejected");
     parts.join(", ")

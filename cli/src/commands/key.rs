@@ -28,7 +28,7 @@ enum What {
 /// The words of `ties key rotate-recovery`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It asks for the old words and shows new ones. What was written until now stays open to whoever has both the old
+    after_help = "It asks for the old words and shows new ones. What was written until now stays open to whoever has both the old \
 words and a copy of it from before.
 
 Examples:

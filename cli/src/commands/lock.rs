@@ -18,7 +18,7 @@ use crate::render::{inline, palette};
 /// The words of `ties lock`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Commands ask for the passphrase from now on. One that is running, such as `ties sync --watch`, keeps
+    after_help = "Commands ask for the passphrase from now on. One that is running, such as `ties sync --watch`, keeps \
 the key until it ends.
 
 Examples:
@@ -49,8 +49,8 @@ impl Lock {
 /// The words of `ties unlock`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The key lies meanwhile in a folder that only you may enter, in memory where the system has such a place
-($XDG_RUNTIME_DIR). It goes with `ties lock`, when the time is over, when the passphrase changes and when
+    after_help = "The key lies meanwhile in a folder that only you may enter, in memory where the system has such a place \
+($XDG_RUNTIME_DIR). It goes with `ties lock`, when the time is over, when the passphrase changes and when \
 the computer restarts.
 
 Examples:

@@ -5,6 +5,7 @@ use ties_book::api::{PeoplePage, PersonRow, Reply, Request};
 
 use crate::desk::{Desk, unexpected};
 use crate::errors::Outcome;
+use crate::grammar::at_least_one;
 use crate::render::{Column, Table, amount, inline, palette};
 
 /// The words of `ties ls`.
@@ -19,8 +20,8 @@ pub(crate) struct Ls {
     /// +TAG, org:NAME, city:NAME (or a country), title:TEXT, or any text; all must match
     filter: Vec<String>,
 
-    /// List so many at most
-    #[arg(short = 'n', long, value_name = "N")]
+    /// List so many at most (default: 50 on a terminal, all otherwise)
+    #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
     limit: Option<usize>,
 
     /// Leave out so many at the beginning
@@ -33,7 +34,8 @@ impl Ls {
         if desk.shell.json() {
             return self.cards(desk);
         }
-        let page = self.page(desk, self.offset, self.limit, false)?;
+        let limit = self.limit.or(desk.shell.width().map(|_| SCREENFUL));
+        let page = self.page(desk, self.offset, limit, false)?;
         if page.people.is_empty() {
             desk.shell.remark(if self.filter.is_empty() {
                 "Nobody yet. `ties new NAME` adds a person, `ties import FILE` many."
@@ -45,7 +47,7 @@ impl Ls {
         let width = desk.shell.width();
         desk.shell.lines(table(&page.people).lines(width))?;
         let shown = amount::counted(page.people.len() as u64, "person", "people");
-        let more = if page.more { " and more: raise --limit" } else { "" };
+        let more = if page.more { " and more: +TAG, org:NAME or a word says whom, --limit how many" } else { "" };
         desk.shell.remark(palette::faint(&format!("{shown}{more}")));
         Ok(())
     }
@@ -127,5 +129,7 @@ impl Array {
     }
 }
 
+/// How many people a terminal gets unless it asks for more.
+const SCREENFUL: usize = 50;
 /// How many cards are read at a time.
 const PAGE: usize = 500;

@@ -100,13 +100,14 @@ fn pages() -> Vec<Manual> {
 fn add_pages(command: &clap::Command, parent: Option<&str>, pages: &mut Vec<Manual>) {
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let about = about.strip_prefix("ties: ").unwrap_or(&about);
     let subcommands: Vec<&clap::Command> = command.get_subcommands().filter(|sub| !sub.is_hide_set()).collect();
     let mut roff = format!(
         ".TH \"{}\" 1 {DATED} \"ties {}\" \"ties\"\n",
         escaped(&name.to_uppercase()),
         env!("CARGO_PKG_VERSION")
     );
-    roff.push_str(&format!(".SH NAME\n{} \\- {}\n", escaped(&name), escaped(&about)));
+    roff.push_str(&format!(".SH NAME\n{} \\- {}\n", escaped(&name), escaped(about)));
     let usage = command.clone().render_usage().to_string();
     section(&mut roff, "SYNOPSIS", usage.trim_start_matches("Usage: "));
     let (everywhere, own): (Vec<&Arg>, Vec<&Arg>) = command
@@ -124,7 +125,7 @@ fn add_pages(command: &clap::Command, parent: Option<&str>, pages: &mut Vec<Manu
     }
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let (notes, examples) = after.split_once("Examples:\n").unwrap_or((after.as_str(), ""));
-    section(&mut roff, "NOTES", notes);
+    prose(&mut roff, "NOTES", notes);
     section(&mut roff, "EXAMPLES", examples);
     match parent {
         None => {
@@ -163,6 +164,27 @@ fn arguments<'a>(roff: &mut String, title: &str, arguments: impl Iterator<Item =
         let values = if values.is_empty() { String::new() } else { format!(": {}", values.join(", ")) };
         roff.push_str(&format!(".TP\n\\fB{}\\fR\n", escaped(&format!("{short}{argument}"))));
         roff.push_str(&format!("{}\n", escaped(&format!("{help}{values}"))));
+    }
+}
+
+/// A section of paragraphs, which fill the page's width, and of lines set in, which stay as they are.
+fn prose(roff: &mut String, title: &str, text: &str) {
+    if text.trim().is_empty() {
+        return;
+    }
+    roff.push_str(&format!(".SH \"{title}\"\n"));
+    let mut as_it_is = false;
+    for line in text.trim_end().lines() {
+        let set_in = line.starts_with(' ');
+        if set_in != as_it_is {
+            roff.push_str(if set_in { ".nf\n" } else { ".fi\n" });
+            as_it_is = set_in;
+        }
+        roff.push_str(&if line.is_empty() { ".PP".to_owned() } else { escaped(line) });
+        roff.push('\n');
+    }
+    if as_it_is {
+        roff.push_str(".fi\n");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::render::{card, inline, palette};
 
 /// The words of `ties new`.
 #[derive(Debug, Args)]
-#[command(after_help = "Recognised anywhere: mail addresses, phone numbers, links, +TAG, org:NAME, title:TEXT,
+#[command(after_help = "Recognised anywhere: mail addresses, phone numbers, links, +TAG, org:NAME, title:TEXT, \
 on:DATE (met on), via:WHO (met through), how:TEXT. Everything else is the name.
 
 Examples:

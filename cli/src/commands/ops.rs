@@ -7,6 +7,7 @@ use ties_book::api::{OperationRow, Reply, Request};
 use super::{SCHEMA, status};
 use crate::desk::{Desk, unexpected};
 use crate::errors::Outcome;
+use crate::grammar::at_least_one;
 use crate::render::{Column, Table, amount, inline, palette};
 
 /// The words of `ties ops`.
@@ -19,7 +20,7 @@ Examples:
   ties ops --json | jq '.operations[0].id'")]
 pub(crate) struct Ops {
     /// How many at most
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = at_least_one)]
     limit: usize,
 }
 

@@ -13,10 +13,10 @@ use crate::render::{amount, card, inline, palette};
 /// The words of `ties org`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Two names are one organization if they differ in case, accents, punctuation or legal form alone
-(Acme, ACME Inc.). There is a record only once you write something: kind: (company, association,
-nonprofit, school, government, community, forum, team, other), domain:, industry:, location:,
-alias:, link:, name: (how it is shown), +tag. key:- empties a field. `ties note NAME TEXT` writes
+    after_help = "Two names are one organization if they differ in case, accents, punctuation or legal form alone \
+(Acme, ACME Inc.). There is a record only once you write something: kind: (company, association, \
+nonprofit, school, government, community, forum, team, other), domain:, industry:, location:, \
+alias:, link:, name: (how it is shown), +tag. key:- empties a field. `ties note NAME TEXT` writes \
 a note about it, `ties rm NAME` deletes the record.
 
 Examples:
@@ -99,7 +99,7 @@ pub(super) fn show(desk: &mut Desk<'_>, view: &OrganizationView, all: bool) -> O
     let tags = tags(row);
     let heading = [said, if tags.is_empty() { tags } else { palette::good(&inline(&tags)) }];
     desk.shell.lines(heading.into_iter().filter(|line| !line.is_empty()))?;
-    let lines = card::organization(view, all);
+    let lines = card::organization(view, all, desk.shell.width());
     desk.shell.lines(lines)?;
     if !view.people.is_empty() {
         desk.shell.line("")?;

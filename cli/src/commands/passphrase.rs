@@ -14,8 +14,8 @@ use crate::render::palette;
 /// The words of `ties passphrase`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without a passphrase the key of the data lies in a file beside them: whoever takes both reads them.
-With one it opens nothing for somebody who cannot guess it. Nobody can reset it: whoever forgets it needs
+    after_help = "Without a passphrase the key of the data lies in a file beside them: whoever takes both reads them. \
+With one it opens nothing for somebody who cannot guess it. Nobody can reset it: whoever forgets it needs \
 another device, or the recovery words. Other devices have passphrases of their own, or none.
 
 An older copy of the data folder, in a backup say, goes on opening with the passphrase of its time.

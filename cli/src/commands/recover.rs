@@ -17,8 +17,8 @@ use crate::{home, signals, terminal};
 /// The words of `ties recover`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The twelve words come from a prompt or, after `-`, from standard input; never from the command line. They find
-everything at a relay by its address alone, or in the data folder of another device. This device joins as an admin; the
+    after_help = "The twelve words come from a prompt or, after `-`, from standard input; never from the command line. They find \
+everything at a relay by its address alone, or in the data folder of another device. This device joins as an admin; the \
 others stay, unless they are gone for good (--lost): then they are shut out.
 
 Examples:

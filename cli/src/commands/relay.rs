@@ -132,7 +132,7 @@ fn list(desk: &mut Desk<'_>) -> Outcome {
 /// The words of `ties relay serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Prints `ready URL` once it takes connections; devices use it with `ties relay add URL`. Ctrl-C or
+    after_help = "Prints `ready URL` once it takes connections; devices use it with `ties relay add URL`. Ctrl-C or \
 SIGTERM ends it; what it acknowledged is on disk. `ties-relay` is the same, alone, for servers.
 
 Examples:

@@ -12,8 +12,8 @@ use crate::render::{Column, Table, inline, palette};
 /// The words of `ties reset`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "When somebody who has one of your devices shuts the others out, the recovery words say anew who belongs: this
-device, and those that you keep. Whatever else was said of members, at whatever date, counts no more. It works on a device
+    after_help = "When somebody who has one of your devices shuts the others out, the recovery words say anew who belongs: this \
+device, and those that you keep. Whatever else was said of members, at whatever date, counts no more. It works on a device \
 that was itself shut out. What was written stays.
 
 Examples:

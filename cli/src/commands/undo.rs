@@ -12,8 +12,8 @@ use crate::render::{amount, inline, palette};
 /// The words of `ties undo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "One command is one operation, an import too. Every field that it changed gets its value of before; what
-was changed later, here or on another device, is left and listed (exit code 6). Undoing again goes further
+    after_help = "One command is one operation, an import too. Every field that it changed gets its value of before; what \
+was changed later, here or on another device, is left and listed (exit code 6). Undoing again goes further \
 back; `ties redo` brings back what was undone last.
 
 Examples:

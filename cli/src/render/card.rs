@@ -2,7 +2,7 @@
 
 use ties_book::api::{Labelled, NoteKind, NoteView, OrganizationView, PersonRow, PersonView};
 
-use super::width::{pad, wrap};
+use super::width::{pad, wrap, wrap_hanging};
 use super::{inline, palette, paragraph};
 
 /// `Ada Lovelace (@ada)`.
@@ -30,7 +30,7 @@ pub(crate) fn person(person: &PersonView, all: bool, width: Option<usize>) -> Ve
     let short = palette::faint(&format!("[{}]", inline(&row.short)));
     let mut lines = vec![format!("{}  {short}", title(row))];
     lines.extend([position(row), tags(row)].into_iter().filter(|line| !line.is_empty()));
-    let mut fields = Fields::default();
+    let mut fields = Fields { width, ..Fields::default() };
     fields.texts("also called", &person.nicknames);
     fields.values("mail", &person.emails);
     fields.values("phone", &person.phones);
@@ -44,7 +44,7 @@ pub(crate) fn person(person: &PersonView, all: bool, width: Option<usize>) -> Ve
         fields.values("title", &person.titles);
     }
     for date in &person.dates {
-        fields.add(&date.label, &date.value, "");
+        fields.add(&date.label, &date_in_words(&date.value), "");
     }
     fields.values("related", &person.relations);
     fields.add("met", &met(person), "");
@@ -67,8 +67,8 @@ pub(crate) fn person(person: &PersonView, all: bool, width: Option<usize>) -> Ve
 }
 
 /// The lines of what is known of an organization beside its people and notes.
-pub(crate) fn organization(view: &OrganizationView, all: bool) -> Vec<String> {
-    let mut fields = Fields::default();
+pub(crate) fn organization(view: &OrganizationView, all: bool, width: Option<usize>) -> Vec<String> {
+    let mut fields = Fields { width, ..Fields::default() };
     fields.texts("also called", &view.aliases);
     fields.texts("domain", &view.domains);
     fields.values("mail", &view.emails);
@@ -82,7 +82,7 @@ pub(crate) fn organization(view: &OrganizationView, all: bool) -> Vec<String> {
     let mut lines = fields.lines;
     if !all && !view.extra.is_empty() {
         let kept = super::amount::counted(view.extra.len() as u64, "more field", "more fields");
-        lines.push(palette::faint(&format!("  {kept} kept for other programs (ties show, --all)")));
+        lines.push(palette::faint(&format!("  {kept} kept for other programs (ties show NAME --all)")));
     }
     lines
 }
@@ -130,7 +130,7 @@ fn tags(person: &PersonRow) -> String {
 fn met(person: &PersonView) -> String {
     let mut parts = Vec::new();
     if !person.met_on.is_empty() {
-        parts.push(person.met_on.clone());
+        parts.push(date_in_words(&person.met_on));
     }
     if !person.met_through.is_empty() {
         parts.push(format!("through {}", person.met_through));
@@ -152,11 +152,25 @@ fn day(instant: &str) -> String {
     }
 }
 
+/// A date, whole or in part, as a reader says it: `5 May 1970`, `May 1970`, `1970`, `27 Nov`; another as it is.
+fn date_in_words(date: &str) -> String {
+    let numbers = |text: &str| text.split('-').map(|part| part.parse::<i16>().ok()).collect::<Option<Vec<i16>>>();
+    let month = |month: i16| MONTHS.get(usize::try_from(month - 1).unwrap_or(MONTHS.len())).copied();
+    let spoken = match (date.strip_prefix("--"), numbers(date.trim_start_matches("--")).as_deref()) {
+        (None, Some(&[year, number, day])) => month(number).map(|month| format!("{day} {month} {year}")),
+        (None, Some(&[year, number])) => month(number).map(|month| format!("{month} {year}")),
+        (Some(_), Some(&[number, day])) => month(number).map(|month| format!("{day} {month}")),
+        _ => None,
+    };
+    spoken.unwrap_or_else(|| date.to_owned())
+}
+
 /// Fields with their names in a column; a name is shown once for several values.
 #[derive(Default)]
 struct Fields {
     lines: Vec<String>,
     last: String,
+    width: Option<usize>,
 }
 
 impl Fields {
@@ -172,7 +186,11 @@ impl Fields {
         };
         // An address has lines; each stands under the first.
         let value = paragraph(value).replace('\n', ", ");
-        self.lines.push(format!("  {name_column} {value}{label}"));
+        let line = format!("  {name_column} {value}{label}");
+        match self.width {
+            Some(width) => self.lines.extend(wrap_hanging(&line, NAME + 3, width)),
+            None => self.lines.push(line),
+        }
         name.clone_into(&mut self.last);
     }
 
@@ -185,6 +203,7 @@ impl Fields {
     }
 }
 
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 /// The width of the column of names.
 const NAME: usize = 12;
 
@@ -215,7 +234,7 @@ mod tests {
             notes: vec![NoteView {
                 short: "9c1e".into(),
                 kind: NoteKind::Topic,
-                body: "one two three four five six seven\n\u{1b}[2Jend\n".into(),
+                body: "one two three four five six seven eight\n\u{1b}[2Jend\n".into(),
                 ..NoteView::default()
             }],
             ..PersonView::default()
@@ -229,29 +248,47 @@ mod tests {
     #[test]
     fn a_card_shows_everything_once_and_nothing_raw() {
         assert_eq!(
-            plain(&person(&ada(), false, Some(24))),
+            plain(&person(&ada(), false, Some(37))),
             "Ada\\u{202e} Lovelace (@ada)  [3f2a]\n\
              CTO · Acme\n\
              +rust +math\n\
              \n\
              \u{20} mail         ada@acme.example  work\n\
              \u{20}              ada@home.example\n\
-             \u{20} address      12 High St, London  home\n\
-             \u{20} birthday     1815-12-10\n\
-             \u{20} met          2026-05, through Grace (@grace)\n\
+             \u{20} address      12 High St, London\n\
+             \u{20}              home\n\
+             \u{20} birthday     10 Dec 1815\n\
+             \u{20} met          May 2026, through\n\
+             \u{20}              Grace (@grace)\n\
              \u{20} 1 more field kept for other programs (--all)\n\
              \n\
              \u{20} topic · [9c1e]\n\
-             \u{20}   one two three four\n\
-             \u{20}   five six seven\n\
+             \u{20}   one two three four five six seven\n\
+             \u{20}   eight\n\
              \u{20}   \\u{1b}[2Jend"
         );
     }
 
     #[test]
+    fn a_date_of_which_a_part_is_known_is_said_as_far_as_it_goes() {
+        let cases = [
+            ("1970-05-05", "5 May 1970"),
+            ("2020-05", "May 2020"),
+            ("2020", "2020"),
+            ("--11-27", "27 Nov"),
+            ("2020-13-01", "2020-13-01"),
+            ("2020-00-01", "2020-00-01"),
+            ("next spring", "next spring"),
+        ];
+        for (date, spoken) in cases {
+            assert_eq!(date_in_words(date), spoken);
+        }
+    }
+
+    #[test]
     fn without_a_terminal_a_note_keeps_its_lines() {
         let lines = note(&ada().notes[0], "", None);
-        assert_eq!(plain(&lines), "topic · [9c1e]\n  one two three four five six seven\n  \\u{1b}[2Jend");
+        assert_eq!(plain(&lines), "topic · [9c1e]\n  one two three four five six seven eight\n  \\u{1b}[2Jend");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr;
 
-/// The columns that a text takes: two for a wide character such as 山 or an emoji.
+/// The columns that a text takes: two for a wide character such as 山 or an emoji, none for our own colours.
 pub(crate) fn columns(text: &str) -> usize {
-    text.width()
+    if text.contains('\u{1b}') { anstream::adapter::strip_str(text).to_string().width() } else { text.width() }
 }
 
 /// The text cut to at most `most` columns, the cut marked by `…`.
@@ -36,25 +36,42 @@ pub(crate) fn pad(text: &str, least: usize) -> String {
 /// The text broken at spaces into lines of at most `most` columns; longer words stand alone, so that a link stays one,
 /// but scripts that write no spaces are broken between characters.
 ///
-/// Leading spaces of a line are kept, since in Markdown they mean something.
+/// Leading spaces of a line are kept, since in Markdown they mean something, and so are several spaces in a row, which
+/// part columns.
 pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
-    text.split('\n').flat_map(|line| wrap_line(line, most)).collect()
+    text.split('\n').flat_map(|line| wrap_line(line, indent(line), most)).collect()
 }
 
-fn wrap_line(line: &str, most: usize) -> Vec<String> {
-    let indent = &line[..line.len() - line.trim_start_matches(' ').len()];
+/// One line broken like [`wrap`] does, with `hang` spaces before all but the first of the lines that it becomes.
+pub(crate) fn wrap_hanging(line: &str, hang: usize, most: usize) -> Vec<String> {
+    wrap_line(line, hang, most)
+}
+
+/// How many spaces a line begins with.
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+fn wrap_line(line: &str, hang: usize, most: usize) -> Vec<String> {
+    let hang = " ".repeat(hang);
     let mut lines = Vec::new();
-    let mut current = indent.to_owned();
+    let mut current = " ".repeat(indent(line));
     let mut empty = true;
-    for word in line.split(' ').filter(|word| !word.is_empty()) {
+    let mut spaces = String::new();
+    for word in line.trim_start_matches(' ').split(' ') {
+        if word.is_empty() {
+            spaces.push(' ');
+            continue;
+        }
+        let gap = if empty { String::new() } else { format!("{} ", std::mem::take(&mut spaces)) };
+        spaces.clear();
         let is_wide = word.graphemes(true).any(|cluster| columns(cluster) > 1);
-        if is_wide && columns(&current) + usize::from(!empty) + columns(word) > most {
-            if !empty {
-                current.push(' ');
-            }
+        let too_long = columns(&current) + gap.len() + columns(word) > most;
+        if is_wide && too_long {
+            current.push_str(&gap);
             for cluster in word.graphemes(true) {
                 if columns(&current) + columns(cluster) > most && !current.trim().is_empty() {
-                    let full = std::mem::replace(&mut current, indent.to_owned());
+                    let full = std::mem::replace(&mut current, hang.clone());
                     lines.push(full.trim_end().to_owned());
                 }
                 current.push_str(cluster);
@@ -62,12 +79,12 @@ fn wrap_line(line: &str, most: usize) -> Vec<String> {
             empty = false;
             continue;
         }
-        if !empty && columns(&current) + 1 + columns(word) > most {
-            lines.push(std::mem::replace(&mut current, indent.to_owned()));
+        if !empty && too_long {
+            lines.push(std::mem::replace(&mut current, hang.clone()));
             empty = true;
         }
         if !empty {
-            current.push(' ');
+            current.push_str(&gap);
         }
         current.push_str(word);
         empty = false;
@@ -111,11 +128,20 @@ mod tests {
     }
 
     #[test]
+    fn colours_take_no_room_and_later_lines_can_hang() {
+        assert_eq!(columns("\u{1b}[1mAda\u{1b}[0m"), 3);
+        let painted = "\u{1b}[2mmail\u{1b}[0m   ada@example  work";
+        assert_eq!(wrap_hanging(painted, 7, 20), ["\u{1b}[2mmail\u{1b}[0m   ada@example", "       work"]);
+        assert_eq!(wrap_hanging(painted, 7, 40), [painted]);
+    }
+
+    #[test]
     fn wrapping_keeps_every_word_blank_lines_and_indents() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("a\n\nb", 10), ["a", "", "b"]);
         assert_eq!(wrap("  - one two", 8), ["  - one", "  two"]);
         assert_eq!(wrap("unbreakable", 4), ["unbreakable"]);
+        assert_eq!(wrap("  mail   ada  work", 16), ["  mail   ada", "  work"]);
         assert_eq!(wrap("会議で山田さん", 6), ["会議で", "山田さ", "ん"]);
         assert_eq!(wrap("met 山田太郎 here", 8), ["met 山田", "太郎", "here"]);
     }

@@ -150,7 +150,7 @@ pub(crate) fn fault(error: Fault) -> BookError {
         Fault::NoKey => Some("ties sync"),
         _ => opening::advice(&error),
     };
-    let failed = BookError::new(ErrorKind::Failed, "the book's data cannot be used").caused_by(in_one_line(&error));
+    let failed = BookError::new(ErrorKind::Failed, "the network's data cannot be used").caused_by(in_one_line(&error));
     BookError { hint: hint.map(str::to_owned), ..failed }
 }
 

@@ -243,7 +243,7 @@ pub(crate) fn unusable(url: &str, error: RoadError) -> BookError {
     };
     let hint = match error {
         RoadError::Address(_) => Some("ties relay serve prints the address of a relay when it is ready"),
-        RoadError::NotAdmin => Some("run this on the device that the book was made on"),
+        RoadError::NotAdmin => Some("run this on the device that the network was started on"),
         _ => help(&error),
     };
     let failed = BookError::new(kind, format!("the relay {url} cannot be used")).caused_by(in_one_line(&error));
@@ -331,7 +331,7 @@ fn pairing(dir: &Path, side: Side, error: PairError) -> BookError {
         PairError::NobodyCame => ("no device came in time", Some("ties device add makes a new code or ticket")),
         PairError::NoRoad => ("there is no relay to meet at", Some("ties relay add URL")),
         PairError::NotAdmin => {
-            ("this device may not let others in", Some("run this on the device that the book was made on"))
+            ("this device may not let others in", Some("run this on the device that the network was started on"))
         }
         PairError::Cut(_) | PairError::Road(RoadError::Link(LinkFailure::Closed | LinkFailure::Link(_))) => {
             ("the relay was lost while pairing", Some(if side == Side::Guest { NEW_CODE_THERE } else { NEW_CODE_HERE }))

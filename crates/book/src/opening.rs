@@ -18,7 +18,7 @@ pub(crate) fn error(dir: &Path, error: OpenError) -> BookError {
         return known;
     }
     let kind = if error.is_locked() { ErrorKind::Locked } else { ErrorKind::Failed };
-    let failed = BookError::new(kind, format!("the book in {} cannot be opened", dir.display()));
+    let failed = BookError::new(kind, format!("the network in {} cannot be opened", dir.display()));
     BookError { hint: advice(&error).map(str::to_owned), ..failed.caused_by(in_one_line(&error)) }
 }
 

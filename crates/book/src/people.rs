@@ -197,7 +197,7 @@ fn understood(sketch: &Sketch, through: Option<String>) -> Vec<Labelled> {
     let one = |label: &str, value: &String| Labelled { value: value.clone(), label: label.to_owned() };
     let mut understood: Vec<Labelled> = Vec::new();
     for (label, values) in
-        [("mail", &sketch.mails), ("phone", &sketch.phones), ("profile", &sketch.urls), ("tag", &sketch.tags)]
+        [("mail", &sketch.mails), ("phone", &sketch.phones), ("link", &sketch.urls), ("tag", &sketch.tags)]
     {
         understood.extend(values.iter().map(|value| one(label, value)));
     }

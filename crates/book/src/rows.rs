@@ -183,7 +183,7 @@ pub(crate) fn encoded(value: &impl Serialize) -> Vec<u8> {
 }
 
 fn damaged() -> BookError {
-    BookError::new(ErrorKind::Failed, "a row of the book cannot be read")
+    BookError::new(ErrorKind::Failed, "a record cannot be read")
 }
 
 /// Texts are looked up by their first bytes; a key need not hold a novel.

@@ -21,6 +21,7 @@ pub(crate) fn of_person(person: &Person) -> Said {
     said.insert("profile", joined(person.services.values().map(|one| first(&one.uri, &one.user))));
     said.insert("link", joined(person.links.values().map(|one| one.uri.clone())));
     said.insert("dates", joined(person.anniversaries.values().map(anniversary)));
+    said.insert("related", joined(person.relations.values().map(|one| first(&one.name, &one.uri))));
     said.insert("tags", joined(person.keywords.iter().cloned()));
     said.insert("met on", person.tie.met_on.as_ref().map(PartialDate::to_string).unwrap_or_default());
     said.insert("other fields", joined(person.extra.values().cloned()));

@@ -19,6 +19,11 @@ impl Failure {
         Self { message: message.into(), causes: chain(Some(cause)), hint: None, code: FAILED }
     }
 
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        let hint = Some("ties-relay --help has every command and option; without a command it serves");
+        Self { message: message.into(), causes: Vec::new(), hint, code: USAGE }
+    }
+
     pub(crate) fn not_found(message: impl Into<String>, hint: &'static str) -> Self {
         Self { message: message.into(), causes: Vec::new(), hint: Some(hint), code: NOT_FOUND }
     }

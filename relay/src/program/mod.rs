@@ -110,12 +110,23 @@ struct CheckConfig {
 
 /// Does what the command line says.
 pub(crate) fn run() -> Result<(), Failure> {
-    let words = Words::parse();
+    let words = Words::try_parse().or_else(mistaken)?;
     match words.command {
         None => words.serve.run(),
         Some(Command::Token(token)) => token.run(),
         Some(Command::CheckConfig(check)) => check.run(),
     }
+}
+
+/// Shows help and version, which are no mistakes; a mistake is told as every other failure.
+fn mistaken(error: clap::Error) -> Result<Words, Failure> {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let message = lines.join(" ");
+    Err(Failure::usage(message.strip_prefix("error: ").unwrap_or(&message)))
 }
 
 impl Place {

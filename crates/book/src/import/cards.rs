@@ -93,6 +93,11 @@ fn take_line(record: &mut OrganizationRecord, line: String) {
     }
 }
 
+/// Whether the first part of a property of several parts is this text.
+fn begins_with(property: &Property, text: &str) -> bool {
+    property.text().split(';').next().is_some_and(|part| part == text)
+}
+
 /// An organization as the card that it goes out as.
 pub(crate) fn as_card(record: &OrganizationRecord) -> Person {
     let mut person = Person {
@@ -109,7 +114,11 @@ pub(crate) fn as_card(record: &OrganizationRecord) -> Person {
     };
     person.name.full.clone_from(&record.name);
     let organization = ties_model::Organization { name: record.name.clone(), ..Default::default() };
-    person.organizations.insert(organization.key(), organization);
+    // A kept line that says a department as well says the name, too.
+    let said = record.extra.values().filter_map(|line| Property::from_line(line));
+    if !said.into_iter().any(|property| property.name == "ORG" && begins_with(&property, &record.name)) {
+        person.organizations.insert(organization.key(), organization);
+    }
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
             super::incoming::keep(&mut person, name, value);

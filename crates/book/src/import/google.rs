@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ties_model::{
     Address, Anniversary, AnniversaryKind, Email, Language, Link, Marks, OnlineService, Organization, PartialDate,
-    Person, Phone, Title, TitleKind, contact_key, mail_key, phone_key, text_key,
+    Person, Phone, Relation, Title, TitleKind, contact_key, mail_key, phone_key, text_key,
 };
 
 use super::incoming::{Incoming, IncomingNote, Piece, joined, keep, keep_field, put, suffixes};
@@ -79,7 +79,6 @@ struct Reader {
     department: Vec<String>,
     notes: Vec<IncomingNote>,
     first_point: Option<String>,
-    groups: usize,
 }
 
 impl Reader {
@@ -238,18 +237,19 @@ impl Reader {
         put(&mut self.person.anniversaries, anniversary.key(), anniversary);
     }
 
-    /// Relations to people who may be nobody here go out again as vCard's RELATED.
+    /// Relations to people who may be nobody here: names, as vCard's RELATED and Apple's related names are.
     fn relation(&mut self, name: &str, label: &str) {
         let lower = label.to_lowercase();
-        if let Some((_, related)) = RELATIONS.iter().find(|(google, _)| *google == lower) {
-            keep(&mut self.person, &format!("RELATED;TYPE={related};VALUE=text"), name);
-        } else if label.is_empty() {
-            keep(&mut self.person, "RELATED;VALUE=text", name);
-        } else {
-            self.groups += 1;
-            let group = format!("google{}", self.groups);
-            keep(&mut self.person, &format!("{group}.RELATED;VALUE=text"), name);
-            keep(&mut self.person, &format!("{group}.X-ABLabel"), label);
+        let known = RELATIONS.iter().find(|(google, _)| *google == lower);
+        let label = if known.is_some() { "" } else { label };
+        let relation = Relation {
+            name: name.to_owned(),
+            kinds: known.map(|(_, related)| (*related).to_owned()).into_iter().collect(),
+            marks: Marks { label: label.to_owned(), ..Marks::default() },
+            ..Relation::default()
+        };
+        if !name.is_empty() {
+            put(&mut self.person.relations, relation.key(), relation);
         }
     }
 

@@ -123,6 +123,15 @@ fn a_card_of_an_organization_becomes_one_and_goes_out_whole() {
 }
 
 #[test]
+fn an_organization_with_a_department_goes_out_with_one_name() {
+    let mut desk = MemoryDesk::new();
+    import(&mut desk, &card("a", "FN:Acme Corp.\r\nORG:Acme Corp.;Sales\r\nX-ABShowAs:COMPANY"));
+    let vcf = vcf_of(&desk);
+    let names: Vec<&str> = vcf.lines().filter(|line| line.starts_with("ORG:")).collect();
+    assert_eq!(names, ["ORG:Acme Corp.;Sales"], "{vcf}");
+}
+
+#[test]
 fn two_branches_of_one_name_are_two_and_a_record_begun_here_is_filled() {
     let mut desk = MemoryDesk::new();
     organizations::write(&mut desk, "Acme", &["location:Graz".to_owned()]).unwrap();
