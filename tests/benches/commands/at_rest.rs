@@ -13,18 +13,23 @@ use crate::report::Report;
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rows");
 const ROWS: u64 = 100_000;
 const ROW: usize = 500;
-const WRITES: usize = 60;
+const WRITES: u64 = 60;
 const TURNS: usize = 5;
 
-/// Ratios of times, with and without the cipher.
+/// Ratios of times, with and without the cipher; both sides take turns, so that they see the same machine.
 pub(crate) fn cipher(report: &Report) {
-    let (plain, encrypted) = (measure(None), measure(Some(&StorageKey::generate().unwrap())));
-    let figures = [
-        ("durable write of one row", plain.write, encrypted.write),
-        ("write of 50 MB", plain.fill, encrypted.fill),
-        ("scan of 50 MB", plain.scan, encrypted.scan),
-    ];
-    for (name, plain, encrypted) in figures {
+    let sides = [Side::new(None), Side::new(Some(StorageKey::generate().unwrap()))];
+    let fill = sides.each_ref().map(|side| timed(|| put(&side.open(), 0..ROWS)));
+    let open = sides.each_ref().map(Side::open);
+    let write = by_turns(WRITES, |side, turn| timed(|| put(&open[side], ROWS + turn..ROWS + turn + 1)));
+    drop(open);
+    let scan = by_turns(TURNS as u64, |side, _| {
+        let reading = sides[side].open();
+        timed(|| scan(&reading))
+    });
+    for (name, [plain, encrypted]) in
+        [("durable write of one row", write), ("write of 50 MB", fill), ("scan of 50 MB", scan)]
+    {
         report.figure(&format!("{name}, encrypted / plain"), ratio(encrypted, plain), "times", None);
     }
 }
@@ -44,48 +49,56 @@ pub(crate) fn passphrase(report: &Report, home: &Home, who: &str) {
     home.run_with(&["passphrase", "--remove", "-"], "correct horse battery staple");
 }
 
-struct Times {
-    fill: Duration,
-    write: Duration,
-    scan: Duration,
+/// A database with or without the cipher.
+struct Side {
+    folder: tempfile::TempDir,
+    key: Option<StorageKey>,
 }
 
-fn measure(key: Option<&StorageKey>) -> Times {
-    let folder = tempfile::tempdir().unwrap();
-    let database = || -> Database {
-        let path = folder.path().join("database");
+impl Side {
+    fn new(key: Option<StorageKey>) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), key }
+    }
+
+    fn open(&self) -> Database {
+        let path = self.folder.path().join("database");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
         let file = FileBackend::new(file).unwrap();
         // As small as a device's, so that a scan comes from the file.
         let mut builder = Builder::new();
         builder.set_cache_size(16 << 20);
-        match key {
+        match &self.key {
             Some(key) => builder.create_with_backend(Encrypted::new(file, key)),
             None => builder.create_with_backend(file),
         }
         .unwrap()
-    };
+    }
+}
+
+/// The medians of both sides.
+fn by_turns(turns: u64, mut turn: impl FnMut(usize, u64) -> Duration) -> [Duration; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for number in 0..turns {
+        for (side, times) in times.iter_mut().enumerate() {
+            times.push(turn(side, number));
+        }
+    }
+    times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    })
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
     let began = Instant::now();
-    put(&database(), 0..ROWS);
-    let fill = began.elapsed();
-    let writing = database();
-    let mut next = ROWS;
-    let write = median(WRITES, || {
-        let began = Instant::now();
-        put(&writing, next..next + 1);
-        next += 1;
-        began.elapsed()
-    });
-    drop(writing);
-    let scan = median(TURNS, || {
-        let reading = database();
-        let began = Instant::now();
-        let table = reading.begin_read().unwrap().open_table(TABLE).unwrap();
-        let bytes: usize = table.iter().unwrap().map(|row| row.unwrap().1.value().len()).sum();
-        assert!(bytes >= ROWS as usize * ROW);
-        began.elapsed()
-    });
-    Times { fill, write, scan }
+    work();
+    began.elapsed()
+}
+
+fn scan(database: &Database) {
+    let table = database.begin_read().unwrap().open_table(TABLE).unwrap();
+    let bytes: usize = table.iter().unwrap().map(|row| row.unwrap().1.value().len()).sum();
+    assert!(bytes >= ROWS as usize * ROW);
 }
 
 fn put(database: &Database, rows: std::ops::Range<u64>) {
