@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ties_engine::{
-    Candidate, DeviceId, RecoverOptions, RecoveryError, RecoveryWords, RoadError, Source, Space, system_randomness,
+    Candidate, DeviceId, OpenError, RecoverOptions, RecoveryError, RecoveryWords, RoadError, Source, Space,
+    StoreOpenError, system_randomness,
 };
 
 use crate::api::{
@@ -168,6 +169,10 @@ fn parse(words: &Secret) -> Result<RecoveryWords, BookError> {
 
 fn refused(there: &str, error: RecoveryError) -> BookError {
     let (kind, message, hint) = match error {
+        RecoveryError::Open(OpenError::Store(StoreOpenError::Missing(_))) => {
+            return BookError::new(ErrorKind::NotFound, format!("there is no book in {there}"))
+                .hint("--from wants the data folder of a device: the one that --home or TIES_HOME named there");
+        }
         RecoveryError::Open(error) => return opening::error(Path::new(there), error),
         RecoveryError::Fault(error) => return fault(error),
         RecoveryError::Road(RoadError::Fault(error)) => return fault(error),
