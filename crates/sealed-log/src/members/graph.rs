@@ -1,6 +1,6 @@
 //! Membership entries in the order of cause and effect.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Members;
 use super::act::{MembershipAct, MembershipEntry};
@@ -24,25 +24,34 @@ impl<'e> Graph<'e> {
     /// Walks from the genesis entry to its descendants, once along each edge.
     pub(super) fn new(root: EntryName, entries: &'e [MembershipEntry]) -> Self {
         let counted = entries.iter().filter(|entry| entry.name != root && entry.number <= Members::MAX_ENTRIES);
-        let entries: BTreeMap<EntryName, &MembershipEntry> = counted.map(|entry| (entry.name, entry)).collect();
-        let mut children: BTreeMap<EntryName, Vec<&MembershipEntry>> = BTreeMap::new();
-        let mut missing: BTreeMap<EntryName, usize> = BTreeMap::new();
-        for entry in entries.values() {
-            let parents: BTreeSet<_> = entry.act.parents().iter().collect();
-            missing.insert(entry.name, parents.len());
-            parents.into_iter().for_each(|parent| children.entry(*parent).or_default().push(entry));
-        }
+        let mut entries: Vec<&MembershipEntry> = counted.collect();
+        entries.sort_by_key(|entry| entry.name);
+        entries.dedup_by_key(|entry| entry.name);
+        let find = |name: &EntryName| entries.binary_search_by_key(name, |entry| entry.name);
         let mut nodes = vec![Node { name: root, entry: None, parents: Vec::new() }];
-        let mut parents: BTreeMap<EntryName, Vec<usize>> = BTreeMap::new();
-        let mut ready = vec![0];
-        while let Some(place) = ready.pop() {
-            for child in children.remove(&nodes[place].name).into_iter().flatten() {
-                let known = parents.entry(child.name).or_default();
-                known.push(place);
-                if known.len() == missing[&child.name] {
-                    let parents = parents.remove(&child.name).unwrap_or_default();
-                    ready.push(nodes.len());
-                    nodes.push(Node { name: child.name, entry: Some(child), parents });
+        // For each entry, how many parents are still to come, and the places of those that have.
+        let mut missing = vec![0; entries.len()];
+        let mut parents: Vec<Vec<usize>> = vec![Vec::new(); entries.len()];
+        let mut children: Vec<Vec<usize>> = vec![Vec::new(); entries.len()];
+        let mut ready: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new())];
+        for (at, entry) in entries.iter().enumerate() {
+            let named: BTreeSet<&EntryName> = entry.act.parents().iter().collect();
+            missing[at] = named.len();
+            for parent in named {
+                if *parent == root {
+                    ready[0].1.push(at);
+                } else if let Ok(parent) = find(parent) {
+                    children[parent].push(at);
+                }
+            }
+        }
+        while let Some((place, followers)) = ready.pop() {
+            for at in followers {
+                parents[at].push(place);
+                if parents[at].len() == missing[at] {
+                    ready.push((nodes.len(), std::mem::take(&mut children[at])));
+                    let parents = std::mem::take(&mut parents[at]);
+                    nodes.push(Node { name: entries[at].name, entry: Some(entries[at]), parents });
                 }
             }
         }

@@ -29,8 +29,10 @@ pub(super) struct Judge<'g, 'e> {
     /// The entries that count in their own past, parents before children.
     pub(super) acts: Vec<Act>,
     pub(super) devices: BTreeMap<DeviceId, History>,
-    /// Numbers of acts that can take from what stands beside them.
-    takers: Set,
+    /// What can take from what stands beside it, and from whom; a change of the recovery key from anybody.
+    takers: Vec<(usize, Option<DeviceId>)>,
+    /// What each device said that can be taken.
+    said: BTreeMap<DeviceId, Vec<usize>>,
     /// For each node, what is in its past.
     past: Vec<Rc<Cut>>,
     /// For each node, what is in its children's past through it.
@@ -69,6 +71,7 @@ enum ActKind {
 #[derive(Default)]
 pub(super) struct History {
     pub(super) grants: Vec<Grant>,
+    /// Roles below the highest.
     pub(super) caps: Vec<(usize, Role)>,
     pub(super) removals: Vec<usize>,
     pub(super) names: Vec<usize>,
@@ -111,7 +114,8 @@ impl<'g, 'e> Judge<'g, 'e> {
             base,
             acts: Vec::new(),
             devices: BTreeMap::new(),
-            takers: Set::default(),
+            takers: Vec::new(),
+            said: BTreeMap::new(),
             past: Vec::new(),
             after: Vec::new(),
             live: Vec::new(),
@@ -160,10 +164,21 @@ impl<'g, 'e> Judge<'g, 'e> {
             both.acts.extend(&cut.acts);
             both.valid.extend(&cut.valid);
         }
-        if cuts.iter().any(|cut| both.acts.brings(&self.takers, &cut.acts)) {
+        if self.disturbed(&both, &cuts) {
             both.valid = self.valid(&both.acts, signed);
         }
         Rc::new(both)
+    }
+
+    /// Whether something that one of the cuts lacks takes away what counts in another. If not, what counts in each
+    /// counts in all together: the first in the order of cause and effect that did not would be taken directly.
+    fn disturbed(&self, both: &Cut, cuts: &[&Rc<Cut>]) -> bool {
+        let news = |taker: usize| both.acts.has(taker) && cuts.iter().any(|cut| !cut.acts.has(taker));
+        self.takers.iter().filter(|(taker, _)| news(*taker)).any(|(taker, device)| {
+            let Some(device) = device else { return true };
+            let mut said = self.said.get(device).into_iter().flatten().filter(|act| both.valid.has(**act));
+            said.any(|act| self.beside(*taker, *act))
+        })
     }
 
     /// Whether an entry counts in its own past, and about whom.
@@ -203,24 +218,31 @@ impl<'g, 'e> Judge<'g, 'e> {
 
     /// Files an act under the device that it is about.
     fn note(&mut self, number: usize, place: usize, kind: ActKind, device: Option<DeviceId>) {
-        let act = self.graph.act(place);
-        if let Some(MembershipAct::ChangeRecovery(_)) = act {
-            self.takers.insert(number);
+        let Some(entry) = self.graph.nodes[place].entry else { return };
+        let act = &entry.act;
+        if matches!(act, MembershipAct::ChangeRecovery(_)) {
+            self.takers.push((number, None));
         }
-        let (Some(act), Some(device)) = (act, device) else { return };
+        let Some(device) = device else { return };
+        if matches!(kind, ActKind::Add | ActKind::Role | ActKind::Rename) {
+            self.said.entry(entry.author).or_default().push(number);
+        }
         let history = self.devices.entry(device).or_default();
         match act {
             MembershipAct::Add(add) => history.grants.push(Grant { act: number, role: add.role, admits: true }),
             MembershipAct::Admit(admit) => history.grants.push(Grant { act: number, role: admit.role, admits: true }),
             MembershipAct::SetRole(set) => {
                 history.grants.push(Grant { act: number, role: set.role, admits: false });
-                history.caps.push((number, set.role));
+                if set.role < Role::Admin {
+                    history.caps.push((number, set.role));
+                    self.takers.push((number, Some(device)));
+                }
             }
-            _ if kind == ActKind::Remove => history.removals.push(number),
+            MembershipAct::Remove(_) => {
+                history.removals.push(number);
+                self.takers.push((number, Some(device)));
+            }
             _ => history.names.push(number),
-        }
-        if matches!(kind, ActKind::Remove | ActKind::Role) {
-            self.takers.insert(number);
         }
     }
 
@@ -253,12 +275,13 @@ impl<'g, 'e> Judge<'g, 'e> {
     /// Whether something among these acts takes an act's author the right to it, and neither knew of the other.
     fn shut_out_beside(&self, author: &DeviceId, number: usize, acts: &Set) -> bool {
         let Some(history) = self.devices.get(author) else { return false };
-        let lowered = history.caps.iter().filter(|(_, role)| *role < Role::Admin).map(|(cap, _)| cap);
-        let beside = |taker: &&usize| {
-            let taker = **taker;
-            acts.has(taker) && !self.past(number).has(taker) && !self.past(taker).has(number)
-        };
-        history.removals.iter().chain(lowered).any(|taker| beside(&taker))
+        let mut takers = history.removals.iter().chain(history.caps.iter().map(|(cap, _)| cap));
+        takers.any(|taker| acts.has(*taker) && self.beside(*taker, number))
+    }
+
+    /// Whether neither of two acts knew of the other.
+    fn beside(&self, one: usize, other: usize) -> bool {
+        !self.past(one).has(other) && !self.past(other).has(one)
     }
 
     fn past(&self, number: usize) -> &Set {
@@ -272,7 +295,11 @@ impl<'g, 'e> Judge<'g, 'e> {
         let mut role =
             base.filter(|_| self.admitted(history, None, at)).map(|role| self.capped(history, role, None, at));
         let mut member = role.is_some();
-        for grant in &history.grants {
+        // The latest first: mostly it says all.
+        for grant in history.grants.iter().rev() {
+            if member && role == Some(Role::Admin) {
+                break;
+            }
             let stands =
                 at.acts.has(grant.act) && at.valid.has(grant.act) && self.admitted(history, Some(grant.act), at);
             if stands {

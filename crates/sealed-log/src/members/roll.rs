@@ -143,10 +143,17 @@ impl<'e> Roll<'_, '_, 'e> {
         let history = self.judge.devices.get(device)?;
         let given = self.admissions(history, at).map(|(grant, _)| grant.act);
         let changed = history.names.iter().copied().filter(|act| at.acts.has(*act) && at.valid.has(*act));
-        let all: Vec<usize> = given.chain(changed).collect();
-        let last = |act: &&usize| !all.iter().any(|other| self.judge.follows(Some(*other), **act));
-        let last = all.iter().filter(last).map(|act| self.judge.acts[*act].node);
-        let place = last.min_by_key(|place| self.graph.nodes[*place].name)?;
+        let mut all: Vec<usize> = given.chain(changed).collect();
+        // What follows an act has a higher number, and something of the last follows it as well.
+        all.sort_unstable();
+        let mut last: Vec<usize> = Vec::new();
+        for act in all.into_iter().rev() {
+            if !last.iter().any(|later| self.judge.follows(Some(*later), act)) {
+                last.push(act);
+            }
+        }
+        let places = last.into_iter().map(|act| self.judge.acts[act].node);
+        let place = places.min_by_key(|place| self.graph.nodes[*place].name)?;
         match self.graph.act(place) {
             Some(MembershipAct::Rename(rename)) => Some(rename.name.clone()),
             _ => self.words(device, place).map(|(_, name)| name.to_owned()),

@@ -48,18 +48,9 @@ impl Set {
 
     /// Whether it holds all of another.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        !other.has_more(self, |_, _| u64::MAX)
-    }
-
-    /// Whether it holds one of `these` that another lacks.
-    pub(super) fn brings(&self, these: &Self, other: &Self) -> bool {
-        self.has_more(other, |page, word| these.pages.get(page).map_or(0, |page| page[word]))
-    }
-
-    fn has_more(&self, other: &Self, mask: impl Fn(usize, usize) -> u64) -> bool {
-        self.pages.iter().enumerate().any(|(at, page)| match other.pages.get(at) {
-            Some(theirs) if Rc::ptr_eq(page, theirs) => false,
-            theirs => (0..WORDS).any(|word| page[word] & !theirs.map_or(0, |page| page[word]) & mask(at, word) != 0),
+        other.pages.iter().enumerate().all(|(at, theirs)| match self.pages.get(at) {
+            Some(ours) if Rc::ptr_eq(ours, theirs) => true,
+            ours => (0..WORDS).all(|word| theirs[word] & !ours.map_or(0, |page| page[word]) == 0),
         })
     }
 
