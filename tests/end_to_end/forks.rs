@@ -151,7 +151,8 @@ impl Drill {
     /// As `cp -a` does it.
     fn copy_laptop(&self, name: &str) -> Device {
         let copied = self.world.device(name);
-        let done = Command::new("cp").arg("-a").args([self.laptop.home(), copied.home()]).status().unwrap();
+        let done =
+            Command::new("cp").arg("-a").args([self.laptop.home(), copied.home()]).status().expect("a started cp");
         assert!(done.success() && Path::new(&copied.home()).join("database").is_file());
         copied
     }
@@ -190,7 +191,7 @@ impl<'d> Told<'d> {
 
     fn name(&self) -> String {
         let home = self.device.home();
-        home.parent().and_then(Path::file_name).unwrap().to_string_lossy().into_owned()
+        home.parent().and_then(Path::file_name).expect("a named folder").to_string_lossy().into_owned()
     }
 
     #[track_caller]
