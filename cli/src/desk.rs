@@ -26,6 +26,11 @@ impl<'a> Desk<'a> {
         Ok(Self { home, shell, environment: environment()?, book: None })
     }
 
+    /// Closes the book.
+    pub(crate) fn close(&mut self) {
+        self.book = None;
+    }
+
     /// The data folder.
     pub(crate) fn home(&self) -> &Path {
         &self.home

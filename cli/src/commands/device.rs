@@ -8,6 +8,7 @@ use ties_book::Book;
 use ties_book::api::{DeviceRow, Join, Joined, Pairing, Reply, Request, Secret};
 use zeroize::Zeroizing;
 
+use super::members::{ChangeRole, Rename, Retire, Revoke};
 use super::{SCHEMA, status, sync};
 use crate::desk::{self, Desk, unexpected};
 use crate::errors::{Failure, Outcome};
@@ -22,7 +23,8 @@ use crate::{home, signals, terminal};
     after_help = "Examples:
   ties device add
   ties device join 17-acid-zoo-lunch --relay URL
-  ties device list"
+  ties device list
+  ties device revoke phone"
 )]
 pub(crate) enum Device {
     /// Let a new device in, from this one
@@ -31,6 +33,14 @@ pub(crate) enum Device {
     Join(JoinWords),
     /// List the devices
     List(List),
+    /// Shut out a lost or stolen device
+    Revoke(Revoke),
+    /// Sign this device off, before you give it away
+    Retire(Retire),
+    /// Change what a device may do
+    Role(ChangeRole),
+    /// Give a device another name
+    Rename(Rename),
 }
 
 impl Device {
@@ -39,6 +49,10 @@ impl Device {
             Self::Add(add) => add.run(desk),
             Self::Join(join) => join.run(desk),
             Self::List(_) => list(desk),
+            Self::Revoke(revoke) => revoke.run(desk),
+            Self::Retire(retire) => retire.run(desk),
+            Self::Role(role) => role.run(desk),
+            Self::Rename(rename) => rename.run(desk),
         }
     }
 }
@@ -233,6 +247,7 @@ pub(super) fn table(devices: &[DeviceRow], now: jiff::Timestamp) -> Table {
         Column::flexible("device").painted(palette::strong),
         Column::whole("role"),
         Column::whole("last heard"),
+        Column::flexible("let in").painted(palette::faint),
         Column::flexible("id").painted(palette::faint),
     ]);
     for device in devices {
@@ -241,7 +256,12 @@ pub(super) fn table(devices: &[DeviceRow], now: jiff::Timestamp) -> Table {
             (Some(instant), _) => status::since(instant, now),
             (None, _) => "never".to_owned(),
         };
-        let cells = [&device.name, &device.role, &heard, &device.id];
+        let added = match (&device.added, device.added_by == device.name) {
+            (Some(instant), false) => format!("{} by {}", status::since(instant, now), device.added_by),
+            (Some(instant), true) => status::since(instant, now),
+            (None, _) => String::new(),
+        };
+        let cells = [&device.name, &device.role, &heard, &added, &device.id];
         table.row(cells.map(|cell| inline(cell).into_owned()));
     }
     table

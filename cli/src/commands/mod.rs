@@ -13,12 +13,14 @@ mod key;
 mod lock;
 mod ls;
 mod man;
+mod members;
 mod new;
 mod note;
 mod ops;
 mod org;
 mod overview;
 mod passphrase;
+mod quarantine;
 mod recover;
 mod relay;
 mod reset;
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     /// Pair and list devices
     #[command(subcommand)]
     Device(device::Device),
+    /// Show, accept or put away what a lost device wrote unseen
+    Quarantine(quarantine::Quarantine),
     /// Use, list or run relays
     #[command(subcommand)]
     Relay(relay::Relay),
@@ -128,6 +132,7 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Import(import)) => import.run(desk),
         Some(Command::Export(export)) => export.run(desk),
         Some(Command::Device(device)) => device.run(desk),
+        Some(Command::Quarantine(quarantine)) => quarantine.run(desk),
         Some(Command::Relay(relay)) => relay.run(desk),
         Some(Command::Recover(recover)) => recover.run(desk),
         Some(Command::Reset(reset)) => reset.run(desk),

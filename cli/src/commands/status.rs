@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use ties_book::Book;
-use ties_book::api::{Candidate, DeviceLogs, Key, RelayRow, Reply, Request, Status as State};
+use ties_book::api::{Candidate, DeviceLogs, Key, RelayRow, RemovedRow, Reply, Request, Status as State};
 
 use super::{SCHEMA, device, lock};
 use crate::desk::{Desk, unexpected};
@@ -53,6 +53,8 @@ pub(super) fn json(state: &State, notices: &[String]) -> Value {
         "logs": state.logs,
         "relays": state.relays,
         "waiting": state.waiting,
+        "removed": state.removed,
+        "quarantined": state.quarantined,
         "conflictCount": state.conflict_count,
         "conflicts": state.conflicts,
         "stuck": state.stuck,
@@ -152,7 +154,29 @@ pub(super) fn relay(relay: &RelayRow, now: Timestamp) -> String {
 /// A line for each thing that waits.
 pub(super) fn troubles(state: &State) -> Vec<String> {
     let mark = if state.stuck { palette::bad("!") } else { palette::warning("waiting:") };
-    state.waiting.iter().map(|what| format!("{mark} {}", inline(what))).collect()
+    let mut lines: Vec<String> = state.waiting.iter().map(|what| format!("{mark} {}", inline(what))).collect();
+    if state.quarantined > 0 {
+        let changes = amount::counted(state.quarantined, "change", "changes");
+        lines.push(format!("{} {changes} of a device that was shut out: ties quarantine", palette::bad("!")));
+    }
+    lines.extend(state.removed.iter().filter_map(|one| removed(one, state.devices.len())));
+    lines
+}
+
+/// What is still to be known of a device that was shut out, if anything is.
+fn removed(one: &RemovedRow, devices: usize) -> Option<String> {
+    let name = palette::strong(&inline(&one.name));
+    if one.this {
+        let by = one.by.iter().map(|name| inline(name).into_owned()).collect::<Vec<_>>().join(", ");
+        let by = if one.retired { "It has signed off".to_owned() } else { format!("{by} has shut it out") };
+        return Some(format!("{} this device does not belong any more. {by}.", palette::bad("!")));
+    }
+    if one.unaware.is_empty() || devices < 2 {
+        return None;
+    }
+    let who = one.unaware.iter().map(|name| inline(name).into_owned()).collect::<Vec<_>>().join(", ");
+    let what = if one.retired { "signed off" } else { "was shut out; what they write it may still read" };
+    Some(format!("{} {name} {what}. Not heard of it yet: {who}", palette::warning("waiting:")))
 }
 
 /// How long ago an RFC 3339 instant was; one that cannot be read is shown as it is.

@@ -151,6 +151,41 @@ pub enum Request {
         /// Which relay to meet at; `None` for the first one known.
         relay: Option<String>,
     },
+    /// Shuts a lost or stolen device out. Answered by [`Reply::DeviceChanged`].
+    DeviceRevoke {
+        /// Its name, or the beginning of its name or id.
+        device: String,
+    },
+    /// Signs this device off: it writes no more. Answered by [`Reply::DeviceChanged`]. Sync afterwards.
+    DeviceRetire,
+    /// Changes what a device may do. Answered by [`Reply::DeviceChanged`].
+    DeviceRole {
+        /// As in [`Self::DeviceRevoke`].
+        device: String,
+        /// `reader`, `writer` or `admin`.
+        role: String,
+    },
+    /// Gives a device another name. Answered by [`Reply::DeviceChanged`].
+    DeviceRename {
+        /// As in [`Self::DeviceRevoke`].
+        device: String,
+        /// The new one.
+        name: String,
+    },
+    /// Tells what revoking a device would mean. Answered by [`Reply::DeviceChanged`] with the device as it is.
+    DeviceLookUp {
+        /// As in [`Self::DeviceRevoke`].
+        device: String,
+    },
+    /// Lists what is held of devices that were shut out. Answered by [`Reply::Quarantine`].
+    Quarantine,
+    /// Takes in what is held of a device, or puts it away, for all devices. Answered by [`Reply::QuarantineSettled`].
+    QuarantineSettle {
+        /// The device's name, or the beginning of its name or id; nothing where there is only one.
+        device: Option<String>,
+        /// Whether it counts from now on.
+        accept: bool,
+    },
     /// Uses a relay from now on, creating the mailbox there if needed. Answered by [`Reply::RelayAdded`]. Needs
     /// [`Book::handle`](crate::Book::handle).
     RelayAdd {
@@ -337,6 +372,27 @@ pub enum Reply {
     Devices {
         /// This one first.
         devices: Vec<DeviceRow>,
+    },
+    /// A device was removed, renamed, or got another role.
+    DeviceChanged {
+        /// As it is now, or as it was if it was removed.
+        device: DeviceRow,
+        /// The other devices that have not heard of it, by name.
+        unaware: Vec<String>,
+    },
+    /// What is held of devices that were shut out.
+    Quarantine {
+        /// By device.
+        held: Vec<QuarantineRow>,
+    },
+    /// What was held of a device was taken in, or put away.
+    QuarantineSettled {
+        /// The device.
+        name: String,
+        /// How many entries.
+        entries: u64,
+        /// Whether they count now.
+        accepted: bool,
     },
     /// A device was paired.
     DeviceAdded {
@@ -874,8 +930,74 @@ pub struct DeviceRow {
     pub role: String,
     /// Whether it is this one.
     pub this: bool,
+    /// Who let it in, by name.
+    pub added_by: String,
+    /// When, RFC 3339 in UTC, as that device said.
+    pub added: Option<String>,
     /// When it was heard of last as far as is known, RFC 3339 in UTC; `None` if nothing of it is here.
     pub last_heard: Option<String>,
+}
+
+/// A device that was shut out, or signed off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RemovedRow {
+    /// What it was called.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Whether it is this one.
+    pub this: bool,
+    /// Who removed it, by name.
+    pub by: Vec<String>,
+    /// When, RFC 3339 in UTC, as the remover said.
+    pub removed: Option<String>,
+    /// Whether it signed itself off.
+    pub retired: bool,
+    /// The devices that have not shown yet that they know, by name.
+    pub unaware: Vec<String>,
+}
+
+/// What is held of a device that was shut out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct QuarantineRow {
+    /// What it was called.
+    pub device: String,
+    /// Its id.
+    pub id: String,
+    /// How many entries are held.
+    pub entries: u64,
+    /// The times that it gave the first and the last of them, RFC 3339 in UTC.
+    pub first: Option<String>,
+    /// The last.
+    pub last: Option<String>,
+    /// Whether it was put away.
+    pub discarded: bool,
+    /// What it would change.
+    pub records: Vec<QuarantinedRecord>,
+}
+
+/// A record that entries in quarantine would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct QuarantinedRecord {
+    /// Its id.
+    pub id: String,
+    /// What it is called, or would be.
+    pub label: String,
+    /// `new`, `changed` or `removed`.
+    pub effect: String,
+    /// The fields that differ.
+    pub fields: Vec<QuarantinedField>,
+}
+
+/// A field that entries in quarantine would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct QuarantinedField {
+    /// What the user calls it.
+    pub name: String,
+    /// What it holds; `None` if nothing.
+    pub before: Option<String>,
+    /// What it would hold; `None` if nothing.
+    pub after: Option<String>,
 }
 
 /// A device that writes one log after the other, or several side by side.
@@ -923,6 +1045,10 @@ pub struct Status {
     pub relays: Vec<RelayRow>,
     /// What waits, and for what: entries parked for others, quarantined entries.
     pub waiting: Vec<String>,
+    /// Devices that were shut out or signed off.
+    pub removed: Vec<RemovedRow>,
+    /// How many entries of them are held until somebody takes them in or puts them away.
+    pub quarantined: u64,
     /// How many handles several people hold.
     pub conflict_count: usize,
     /// The first few of them; an edit of a handle settles it.

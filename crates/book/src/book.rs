@@ -175,6 +175,13 @@ impl Book {
             Request::Operations { limit } => self.operations(limit),
             Request::Undo { which } => self.undo(&which, face),
             Request::DeviceList => self.device_list(),
+            Request::DeviceRevoke { device } => self.device_revoke(&device),
+            Request::DeviceRetire => self.device_retire(),
+            Request::DeviceRole { device, role } => self.device_role(&device, &role),
+            Request::DeviceRename { device, name } => self.device_rename(&device, &name),
+            Request::DeviceLookUp { device } => self.device_look_up(&device),
+            Request::Quarantine => self.quarantine(),
+            Request::QuarantineSettle { device, accept } => self.settle_quarantine(device.as_deref(), accept),
             Request::RelayList => self.relay_list(),
             Request::Status => {
                 self.tell_newcomers(face)?;

@@ -93,6 +93,17 @@ impl Book {
         custody(dir)?.lock().map_err(|error| refused(dir, error))
     }
 
+    /// Makes a book on this device unreadable for ever, by taking its key away; `delete` takes its data away too. Nobody may
+    /// have it open.
+    ///
+    /// # Errors
+    /// When the files cannot be removed.
+    pub fn give_up(dir: &Path, delete: bool) -> Result<(), BookError> {
+        let custody = custody(dir)?;
+        let gone = if delete { custody.delete() } else { custody.destroy() };
+        gone.map_err(|error| refused(dir, error))
+    }
+
     /// Takes the permissions of other users off a book's folder and all that is in it, and tells what had any.
     ///
     /// # Errors

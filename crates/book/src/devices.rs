@@ -13,7 +13,7 @@ use crate::time::rfc3339;
 impl Book {
     pub(crate) fn device_list(&self) -> Result<Reply, BookError> {
         let devices = self.space.devices().map_err(fault)?;
-        Ok(Reply::Devices { devices: devices.iter().map(device_row).collect() })
+        Ok(Reply::Devices { devices: device_rows(&devices) })
     }
 
     pub(crate) fn relay_list(&self) -> Result<Reply, BookError> {
@@ -30,16 +30,19 @@ impl Book {
             waiting.push(set_aside(status.bad, &status.set_aside));
         }
         let unsent = status.roads.iter().any(|road| road.error.is_some() && road.to_send > 0);
-        let stuck = unsent || !waiting.is_empty();
+        let quarantined = self.space.quarantined().map_err(fault)?;
+        let stuck = unsent || !waiting.is_empty() || quarantined > 0;
         let shared = handle::shared(&view)?;
         Ok(Reply::Status(Status {
             device_name: self.device_name()?,
             people: count(b"p")?,
             notes: count(b"n")?,
-            devices: status.devices.iter().map(device_row).collect(),
+            devices: device_rows(&status.devices),
             logs: self.device_logs()?,
             relays: status.roads.into_iter().map(relay_row).collect(),
             waiting,
+            removed: self.removed()?,
+            quarantined,
             conflict_count: shared.len(),
             conflicts: conflicts(&view, shared)?,
             stuck,
@@ -76,6 +79,11 @@ pub(crate) fn role(role: Role) -> &'static str {
     }
 }
 
+pub(crate) fn device_rows(devices: &[Device]) -> Vec<DeviceRow> {
+    let name = |id| devices.iter().find(|device| device.id == id).map(|device| device.name.clone()).unwrap_or_default();
+    devices.iter().map(|device| DeviceRow { added_by: name(device.added_by), ..device_row(device) }).collect()
+}
+
 fn device_row(device: &Device) -> DeviceRow {
     // A device was heard of at its admission at least; the founder's last entry may be one that only the words open.
     let heard = device.last_heard.max(Some(device.added)).filter(|at| device.entries > 0 && *at > 0);
@@ -84,6 +92,8 @@ fn device_row(device: &Device) -> DeviceRow {
         id: device.id.to_string(),
         role: device.role.map(role).unwrap_or("not admitted yet").to_owned(),
         this: device.this,
+        added_by: String::new(),
+        added: instant(device.added).filter(|_| device.added > 0),
         last_heard: heard.and_then(instant),
     }
 }

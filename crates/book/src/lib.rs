@@ -44,6 +44,7 @@ mod import;
 mod jscontact;
 mod list;
 mod logs;
+mod members;
 mod network;
 mod notes;
 mod opening;

@@ -290,6 +290,9 @@ fn against(reason: Refusal) -> Option<&'static str> {
              pair it anew (--home DIR, ties device join), and sync before writing whenever it is set back",
         ),
         Refusal::Mailboxes => Some("ask the relay's operator for a token, or try again tomorrow"),
+        Refusal::NotPermitted => Some(
+            "this device was shut out, or the relay has not heard of it yet: ties device list on another device tells",
+        ),
         Refusal::Busy => Some("try again in a moment"),
         Refusal::Version => Some("this program or the relay is too old: upgrade the older one"),
         _ => None,

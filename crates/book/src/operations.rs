@@ -184,10 +184,15 @@ fn not_undone(error: UndoError, rows: &[OperationRow]) -> BookError {
 /// What a record is called, or was if it is deleted.
 fn label(view: &View, id: DocumentId) -> Result<String, BookError> {
     let Some(document) = view.deleted_or_not(id).map_err(fault)? else { return Ok("a lost record".to_owned()) };
-    Ok(match DocumentKind::of(&document) {
-        Some(DocumentKind::Person) => person(&document),
-        Some(DocumentKind::Note) => note(view, &document)?,
-        Some(DocumentKind::Organization) => OrganizationRecord::read(&document).name,
+    label_of(view, &document)
+}
+
+/// What a record is called, from its document in hand.
+pub(crate) fn label_of(view: &View, document: &Automerge) -> Result<String, BookError> {
+    Ok(match DocumentKind::of(document) {
+        Some(DocumentKind::Person) => person(document),
+        Some(DocumentKind::Note) => note(view, document)?,
+        Some(DocumentKind::Organization) => OrganizationRecord::read(document).name,
         None => "a record of a later version".to_owned(),
     })
 }
@@ -217,7 +222,8 @@ fn fields(keys: &[String]) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-fn field(key: &str) -> &str {
+/// What the user calls the field with this key.
+pub(crate) fn field(key: &str) -> &str {
     match key.split('/').next().unwrap_or_default() {
         "keywords" => "tags",
         "tie" => "how met",

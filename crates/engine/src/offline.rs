@@ -56,7 +56,7 @@ impl Offline<'_> {
     /// # Errors
     /// When the database cannot be read or written.
     pub fn tidy(self, road: &Road) -> Result<(), Fault> {
-        self.0.inner.tidy(road)
+        self.0.inner.tidy(road).map(|_| ())
     }
 
     /// The key to prove at a relay.

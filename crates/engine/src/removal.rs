@@ -49,7 +49,7 @@ pub struct RemovedDevice {
     pub removed: u64,
     /// Whether it signed itself off.
     pub retired: bool,
-    /// Members that have not shown yet that they know. What they write meanwhile it may still be able to read.
+    /// Other members that have not shown yet that they know. What they write meanwhile it may still be able to read.
     pub unaware: Vec<DeviceId>,
 }
 
@@ -214,17 +214,23 @@ pub(crate) fn removed_devices(read: &dyn Read) -> Result<Vec<RemovedDevice>, Fau
             by: removal.by.clone(),
             removed: removal.time,
             retired: removal.retired,
-            unaware: unaware(read, &roster, members, &removal.entries)?,
+            unaware: unaware(read, &roster, members, &own, &removal.entries)?,
         });
     }
     removed.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
     Ok(removed)
 }
 
-/// The members of whose logs no entry shows that they know one of these.
-fn unaware(read: &dyn Read, roster: &Roster, members: &Members, entries: &[EntryName]) -> Result<Vec<DeviceId>, Fault> {
+/// The other members of whose logs no entry shows that they know one of these.
+fn unaware(
+    read: &dyn Read,
+    roster: &Roster,
+    members: &Members,
+    own: &DeviceId,
+    entries: &[EntryName],
+) -> Result<Vec<DeviceId>, Fault> {
     let mut unaware = Vec::new();
-    for (id, _) in members.iter() {
+    for (id, _) in members.iter().filter(|(id, _)| *id != own) {
         let mut knows = false;
         for log in roster.logs_of(id) {
             for entry in entries {

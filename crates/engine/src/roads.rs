@@ -202,8 +202,8 @@ impl Inner {
 
     /// Keeps what the others rely on complete, before a session: this device's pseudonym is told to them, a manager brings
     /// the mailbox's list to what the members may do, members that lack a key get it, and whoever watches a removal learns
-    /// that it is known here. Writes nothing when nothing is missing.
-    pub(crate) fn tidy(&self, road: &Road) -> Result<(), Fault> {
+    /// that it is known here. Returns whether anything was missing; writes nothing if not.
+    pub(crate) fn tidy(&self, road: &Road) -> Result<bool, Fault> {
         let snapshot = self.store.read()?;
         let key = self.pseudonym(&road.relay)?;
         let told = snapshot.get(PSEUDONYMS, &[road.relay.0, key.id().0].concat())?.is_some();
@@ -211,7 +211,7 @@ impl Inner {
         let lacking = lacking(&snapshot)?;
         let owes_word = owes_word(&snapshot)?;
         if (told && mislisted.is_empty() && lacking.is_empty() && !owes_word) || !is_member(&snapshot)? {
-            return Ok(());
+            return Ok(false);
         }
         drop(snapshot);
         let mut transaction = self.store.write()?;
@@ -230,7 +230,7 @@ impl Inner {
         }
         transaction.commit()?;
         self.committed();
-        Ok(())
+        Ok(true)
     }
 
     /// Puts pseudonyms on a mailbox's list and tells the other devices.

@@ -64,6 +64,23 @@ pub struct Tally {
     pub took: Duration,
 }
 
+impl Tally {
+    /// This and what followed it.
+    fn and(self, more: Self) -> Self {
+        Self {
+            entries_received: self.entries_received + more.entries_received,
+            entries_sent: self.entries_sent + more.entries_sent,
+            frames_received: self.frames_received + more.frames_received,
+            bytes_received: self.bytes_received + more.bytes_received,
+            frames_sent: self.frames_sent + more.frames_sent,
+            bytes_sent: self.bytes_sent + more.bytes_sent,
+            refused: self.refused + more.refused,
+            refusal: self.refusal.or(more.refusal),
+            took: self.took + more.took,
+        }
+    }
+}
+
 /// Frames that are taken in one transaction.
 const TURN: usize = 8 << 20;
 /// How often a watcher looks by itself whether another process wrote.
@@ -79,7 +96,12 @@ impl Space {
     pub async fn sync(&self, mut events: impl FnMut(SyncEvent)) -> Result<Vec<RoadReport>, Fault> {
         let mut reports = Vec::new();
         for road in self.roads()? {
-            let outcome = self.meet(&road, None, &mut events).await;
+            let mut outcome = self.meet(&road, None, &mut events).await;
+            // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
+            if outcome.is_ok() && self.inner.tidy(&road)? {
+                let again = self.meet(&road, None, &mut events).await;
+                outcome = outcome.and_then(|first| again.map(|second| first.and(second)));
+            }
             if let Err(error) = &outcome {
                 self.note(&road, |contact| contact.error = Some(chain(error)))?;
             }
@@ -247,6 +269,7 @@ impl Meeting<'_> {
             let frames = match woken {
                 Woken::Note => {
                     self.write_note(&conversation)?;
+                    self.space.inner.tidy(self.road)?;
                     unnoted = false;
                     turn = Turn::default();
                     continue;

@@ -11,6 +11,7 @@ use crate::key_file::KeyFile;
 use crate::private::Loosened;
 use crate::replace::{Here, discard, replace};
 use crate::storage_key::scrub_stack;
+use crate::store::{DATABASE, NEW};
 use crate::unlocked::{self, Moment, Unlocked};
 use crate::{Cost, OpenError, Passphrase, StorageKey, private};
 
@@ -114,6 +115,35 @@ impl Custody {
                 unlocked::keep(&self.folder, tag, &key, lifetime, &Moment::now())
             }
         }
+    }
+
+    /// Makes the database unreadable for ever: its key is overwritten and taken away. (What a disk keeps of overwritten blocks
+    /// is the disk's affair.)
+    ///
+    /// # Errors
+    /// When the files cannot be removed.
+    pub fn destroy(&self) -> Result<(), OpenError> {
+        unlocked::forget(&self.folder)?;
+        for name in [UNFINISHED, KEY] {
+            discard(&Here(&self.folder), name).map_err(|error| OpenError::io(&self.folder.join(name), error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the database away, with its key: everything of ours, and nothing else that lies in the folder.
+    ///
+    /// # Errors
+    /// When the files cannot be removed.
+    pub fn delete(&self) -> Result<(), OpenError> {
+        self.destroy()?;
+        for name in [DATABASE, NEW] {
+            let path = self.folder.join(name);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(OpenError::io(&path, error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Asks for the passphrase again from now on; tells whether it was unlocked. Processes that have the database open

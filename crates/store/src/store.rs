@@ -233,5 +233,5 @@ fn check_format(snapshot: &Snapshot, path: &Path) -> Result<(), OpenError> {
 /// The format that this version reads and writes (SCHEMA.md).
 const FORMAT: u64 = 2;
 
-const DATABASE: &str = "database";
-const NEW: &str = "database.new";
+pub(crate) const DATABASE: &str = "database";
+pub(crate) const NEW: &str = "database.new";

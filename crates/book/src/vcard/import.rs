@@ -189,7 +189,7 @@ impl Reader {
             }
             "NOTE" => self.note(property),
             "PHOTO" | "LOGO" | "SOUND" | "KEY" => Some(inlined(property)),
-            KEPT => Property::from_line(&property.text()).or(Some(property)),
+            KEPT => Property::from_line(&property.verbatim()).or(Some(property)),
             "X-TIES-HOW-MET" => only_text(property, &mut self.person.tie.how_met),
             "X-TIES-MET-ON" => self.met_on(property),
             "X-TIES-MET-AT" => only_text(property, &mut self.person.tie.met_at),

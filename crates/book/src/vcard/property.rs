@@ -124,7 +124,12 @@ impl Property {
 
     /// The value as one text.
     pub(crate) fn text(&self) -> String {
-        unescape(&self.value).trim().to_owned()
+        self.verbatim().trim().to_owned()
+    }
+
+    /// The value as text, with the blanks around it.
+    pub(super) fn verbatim(&self) -> String {
+        unescape(&self.value)
     }
 
     /// The value's parts between semicolons; commas within a part are joined by `joint`.
