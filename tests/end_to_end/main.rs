@@ -11,6 +11,7 @@ mod commands;
 mod folders;
 mod forks;
 mod killed;
+mod members;
 mod pairing;
 mod recovery;
 mod relays;

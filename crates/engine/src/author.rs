@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ties_sealed_log::{
-    Change, Changes, Dep, DeviceKeys, Entry, EntryError, EpochId, EpochKey, Log, LogId, LogKey, OpenLog, Payload,
-    Position, Sealed, Secret, Tip, TipRecord, decode, encode,
+    Change, Changes, Decision, Dep, DeviceKeys, Entry, EntryError, EpochId, EpochKey, Log, LogId, LogKey, OpenLog,
+    Payload, Position, Sealed, Secret, Tip, TipRecord, decode, encode,
 };
 use ties_store::{Read, Table, Transaction};
 
@@ -160,7 +160,9 @@ pub(crate) fn append_under(
     others: Vec<Dep>,
     (epoch, _, key): &(EpochId, u32, EpochKey),
 ) -> Result<Entry, Fault> {
-    let mut deps = unnamed(transaction)?;
+    // What a decision to discard names is what it is about, and nothing else.
+    let about = matches!(payload, Payload::Decision(Decision::Discard));
+    let mut deps = if about { Vec::new() } else { unnamed(transaction)? };
     deps.extend(others);
     let content = Sealed::new(payload, deps.clone(), environment.now());
     let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;

@@ -3,6 +3,8 @@
 //! Content is sealed only under an epoch whose recipients are all members still; where there is none, a new epoch comes first.
 //! Epochs grow old: after a month, or ten thousand entries of this device, the next entry begins another.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use ties_sealed_log::{
     DeviceId, EntryName, EpochId, EpochKey, Kind, Members, Payload, RecoveryEnvelope, Role, Rotate, Share, Wrap,
@@ -118,11 +120,13 @@ fn consider(read: &dyn Read, roster: &Roster, keys: &Keyring, now: u64) -> Resul
         None if members.removed().any(|(id, _)| *id == own) => May::Nothing,
         None => return Ok(guest),
     };
-    let removals: Vec<EntryName> = members.removed().flat_map(|(_, removed)| removed.entries.iter().copied()).collect();
+    // Whoever was removed may have been given the keys of earlier epochs, whoever their recipients were.
+    let mut removals: BTreeSet<EntryName> =
+        members.removed().flat_map(|(_, removed)| removed.entries.iter().copied()).collect();
+    removals.extend(roster.resets());
     let usable = |epoch: &&Epoch| {
         let held = keys.iter().any(|(id, ..)| *id == epoch.facts.id);
-        // Whoever was removed may have been given the keys of earlier epochs, whoever their recipients were.
-        held && (removals.is_empty() || roster.past(&epoch.entry).is_superset(&removals.iter().copied().collect()))
+        held && (removals.is_empty() || roster.past(&epoch.entry).is_superset(&removals))
     };
     let usable: Vec<&Epoch> = roster.epochs.iter().filter(usable).collect();
     let chosen = members.epoch_to_seal(usable.iter().map(|epoch| &epoch.facts));

@@ -110,9 +110,7 @@ impl Space {
 /// Notes that a member put away what these name.
 pub(crate) fn put_away(transaction: &mut Transaction, deps: &[Dep]) -> Result<(), Fault> {
     for dep in deps {
-        if !is_held(transaction, &place_key(&dep.log, Tip { seq: dep.seq, name: dep.name }))? {
-            continue;
-        }
+        // Whether it is held is known only once everything of the batch was read.
         let lineage = Lineage::of(transaction, &dep.log)?;
         let mut tips = discarded(transaction, &dep.log)?;
         lineage.raise(&mut tips, Tip { seq: dep.seq, name: dep.name });

@@ -28,6 +28,7 @@ pub(crate) struct Roster {
     /// Who was given which epoch's key after it began.
     pub(crate) shares: BTreeSet<(EpochId, DeviceId)>,
     parents: BTreeMap<EntryName, Vec<EntryName>>,
+    resets: Vec<EntryName>,
     /// The keys of everybody who was ever let in, by whomever.
     certificates: BTreeMap<DeviceId, DeviceCert>,
     claims: BTreeMap<LogId, ClaimRecord>,
@@ -55,6 +56,7 @@ impl Roster {
         let mut shares = BTreeSet::new();
         let mut certificates = BTreeMap::new();
         let mut parents = BTreeMap::new();
+        let mut resets = Vec::new();
         for (name, bytes) in read.pairs(MEMBERSHIP, &[])? {
             let name = EntryName(name.try_into().map_err(|_| Fault::Damaged("a membership entry"))?);
             let kept: MembershipRecord = decode(&bytes).map_err(|_| Fault::Damaged("a membership entry"))?;
@@ -72,6 +74,7 @@ impl Roster {
                             let facts = KnownEpoch { id, generation, recipients, counts: false };
                             rotates.push(Epoch { entry: name, facts, check: rotate.check, time: kept.time });
                         }
+                        Payload::Reset(_) => resets.push(name),
                         Payload::Share(share) => drop(shares.insert((share.epoch, share.wrap.recipient))),
                         _ => {}
                     }
@@ -91,7 +94,7 @@ impl Roster {
             claims.insert(log, decode(&bytes).map_err(|_| Fault::Damaged("a claim"))?);
         }
         let verified = BTreeMap::new();
-        Ok(Self { space, members, epochs: rotates, shares, parents, certificates, claims, verified })
+        Ok(Self { space, members, epochs: rotates, shares, parents, resets, certificates, claims, verified })
     }
 
     /// The device behind a log: claimed, let in at some time by somebody, and the claim's signature verified. Whether what
@@ -159,6 +162,16 @@ impl Roster {
             }
         }
         past
+    }
+
+    /// The resets that an entry of now has in its past, whether or not they count.
+    pub(crate) fn resets(&self) -> Vec<EntryName> {
+        if self.resets.is_empty() {
+            return Vec::new();
+        }
+        let heads = self.members.iter().flat_map(|members| members.heads().iter().copied());
+        let known: BTreeSet<EntryName> = heads.flat_map(|head| self.past(&head).into_iter().chain([head])).collect();
+        self.resets.iter().copied().filter(|reset| known.contains(reset)).collect()
     }
 
     /// What proves a key to be an epoch's, if its beginning is known.
