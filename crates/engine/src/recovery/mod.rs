@@ -145,7 +145,7 @@ impl Space {
 fn check(roster: &Roster, keys: &RecoveryKeys) -> Result<(), RecoveryError> {
     let members = roster.members.as_ref().ok_or(RecoveryError::Incomplete)?;
     let certificate = keys.certificate();
-    if members.recovery().iter().any(|standing| *standing == certificate) {
+    if members.recovery().contains(&certificate) {
         return Ok(());
     }
     Err(if members.recovery().is_empty() { RecoveryError::NoWords } else { RecoveryError::WrongWords })

@@ -13,7 +13,7 @@ use super::copy::CipherCopy;
 use super::mailboxes::{Word, speak};
 use super::{RecoverOptions, RecoveryError, Source};
 use crate::absorb::{absorb, absorb_waiting, keep_opening, keep_statement};
-use crate::author::{SPACE_NUMBER, append, keep_key, keyring, open_log};
+use crate::author::{Keyring, SPACE_NUMBER, append, keep_key, keyring, open_log};
 use crate::document::Projection;
 use crate::environment::Environment;
 use crate::epochs::{reconsider, rotate_now};
@@ -88,13 +88,13 @@ impl Space {
 /// The space that the words open in a copy, and the keys that lie in its envelopes.
 struct Found {
     place: SpaceRecord,
-    keys: Vec<(EpochId, u32, EpochKey)>,
+    keys: Keyring,
 }
 
 /// Opens what looks like an envelope. Whoever knows the recovery key's public half can write one, so it is believed only
 /// if it leads to the birth of its space.
 fn find(copy: &CipherCopy, keys: &RecoveryKeys) -> Result<Found, RecoveryError> {
-    let mut spaces: BTreeMap<SpaceId, BTreeMap<EntryName, Vec<(EpochId, u32, EpochKey)>>> = BTreeMap::new();
+    let mut spaces: BTreeMap<SpaceId, BTreeMap<EntryName, Keyring>> = BTreeMap::new();
     for entry in copy.entries().filter(ties_sealed_log::Entry::is_recovery_envelope) {
         let Ok(envelope) = entry.open_envelope(keys) else { continue };
         let key = EpochKey::new(Secret::new(envelope.key));
