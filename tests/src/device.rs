@@ -241,7 +241,7 @@ impl Device {
 
     fn begin(&mut self, said: &mut Said) -> Result<(), Failure> {
         let (Some(space), Some(call)) = (&self.space, &mut self.call) else { return Ok(()) };
-        let mut conversation = Conversation::new(space, call.road.mailbox, call.road.relay);
+        let mut conversation = Conversation::new(space, call.road.mailbox, call.road.relay).at_store(call.store);
         self.changes = Some(space.changes());
         let started = conversation.start(self.clock.elapsed());
         let Turn { frames, .. } = started.map_err(|error| Failure::Broken(error.to_string()))?;

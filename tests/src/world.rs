@@ -520,6 +520,7 @@ impl World {
                 News::Settled => "times settled",
                 News::Refused { .. } => "refusals",
                 News::Forked { .. } => "forks seen",
+                News::Alert(_) => "alerts",
             });
         }
         if said.restored {

@@ -145,6 +145,13 @@ pub(super) fn relay(relay: &RelayRow, now: Timestamp) -> String {
         let entries = amount::counted(relay.to_send, "change", "changes");
         line.push_str(&palette::warning(&format!(", {entries} to send")));
     }
+    for alert in &relay.alerts {
+        line.push_str(&format!(
+            "\n  {} it {}",
+            palette::bad(&format!("{}:", inline(&alert.kind))),
+            inline(&alert.text)
+        ));
+    }
     if let Some(error) = &relay.last_error {
         line.push_str(&format!("\n  {} {}", palette::bad("failed since:"), inline(error)));
     }

@@ -1026,6 +1026,19 @@ pub struct RelayRow {
     pub last_error: Option<String>,
     /// How many entries here it is not known to have.
     pub to_send: u64,
+    /// What it does that an honest relay does not.
+    pub alerts: Vec<RelayAlert>,
+}
+
+/// Something that a relay does and an honest one does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RelayAlert {
+    /// `withheld`, `unfulfilled`, `rolled-back`, `forked`, `invalid`, `disordered` or `unconfirmed`.
+    pub kind: String,
+    /// Since when, RFC 3339 in UTC.
+    pub since: Option<String>,
+    /// What that is, and what is not lost: the end of a sentence that begins with the relay.
+    pub text: String,
 }
 
 /// How things are.

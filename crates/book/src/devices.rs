@@ -1,8 +1,8 @@
 //! How things stand: devices, relays, what waits and why.
 
-use ties_engine::{Device, RoadStatus, Role, SetAside, View, Waiting};
+use ties_engine::{Alert, AlertKind, Device, RoadStatus, Role, SetAside, View, Waiting};
 
-use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, RelayRow, Reply, Status};
+use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, RelayAlert, RelayRow, Reply, Status};
 use crate::book::Book;
 use crate::engine::fault;
 use crate::handle;
@@ -31,7 +31,8 @@ impl Book {
         }
         let unsent = status.roads.iter().any(|road| road.error.is_some() && road.to_send > 0);
         let quarantined = self.space.quarantined().map_err(fault)?;
-        let stuck = unsent || !waiting.is_empty() || quarantined > 0;
+        let accused = status.roads.iter().any(|road| !road.alerts.is_empty());
+        let stuck = unsent || accused || !waiting.is_empty() || quarantined > 0;
         let shared = handle::shared(&view)?;
         Ok(Reply::Status(Status {
             device_name: self.device_name()?,
@@ -104,6 +105,35 @@ fn relay_row(road: RoadStatus) -> RelayRow {
         last_contact: road.last_contact.and_then(instant),
         last_error: road.error,
         to_send: road.to_send,
+        alerts: road.alerts.iter().map(alert_row).collect(),
+    }
+}
+
+fn alert_row(alert: &Alert) -> RelayAlert {
+    RelayAlert {
+        kind: alert.kind.name().to_owned(),
+        since: instant(alert.since),
+        text: accusation(alert.kind).to_owned(),
+    }
+}
+
+/// What a relay did, after its name, and what of it is not lost.
+pub(crate) fn accusation(kind: AlertKind) -> &'static str {
+    match kind {
+        AlertKind::Withheld => {
+            "gives no entries that others build upon: it keeps them back, or nobody has brought them yet; \
+             the device that wrote them has them"
+        }
+        AlertKind::Unfulfilled => {
+            "announces entries and does not give them; what is here is whole, and the device that wrote them has them"
+        }
+        AlertKind::RolledBack => "has lost changes that it had confirmed; they are kept here, and it gets them again",
+        AlertKind::Forked => {
+            "hides from this device what it has confirmed to another; nothing is lost, both devices keep their own"
+        }
+        AlertKind::Invalid => "sent what no honest relay sends; none of it was taken, and nothing here was changed",
+        AlertKind::Disordered => "sent changes out of their order; what came too early was left with it",
+        AlertKind::Unconfirmed => "takes changes and never confirms them; they are kept here",
     }
 }
 

@@ -207,6 +207,7 @@ fn said(event: SyncEvent) -> Option<Event> {
         SyncEvent::News(road, News::Refused { reason, .. }) => {
             notice(&road, &format!("takes nothing more of a device's log: {reason}"))
         }
+        SyncEvent::News(road, News::Alert(kind)) => notice(&road, devices::accusation(kind)),
         SyncEvent::News(_, News::Forked { .. } | News::Acknowledged { entries: 0 }) => return None,
         SyncEvent::News(road, News::Acknowledged { entries }) => {
             Event::Exchanged { url: url(road), sent: entries as u64, received: 0 }

@@ -462,6 +462,7 @@ impl<'t> Batch<'t> {
             | Payload::Admit(_)
             | Payload::ChangeRecovery(_)
             | Payload::Decision(Decision::Accept) => {}
+            Payload::Receipts(receipts) => crate::receipts::learn(self.transaction, &entry.log(), receipts)?,
         }
         Ok(Verdict::Apply(payload))
     }

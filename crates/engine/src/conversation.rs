@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ties_sealed_log::{LogId, MailboxId, RelayKey, Tip, TipRecord};
-use ties_store::StoreError;
+use ties_store::{Read, StoreError};
 use ties_sync::{Event, Input, Output, Refusal, Session, SessionError};
 
 use crate::absorb::absorb_warily;
+use crate::alerts::{AlertKind, Witness};
 use crate::attempts::Attempts;
 use crate::records::Fault;
 use crate::replica::DeviceReplica;
@@ -22,6 +23,7 @@ pub struct Conversation {
     session: Session,
     acknowledged: BTreeMap<LogId, Tip>,
     refusal: Option<Refusal>,
+    witness: Witness,
 }
 
 /// What came of a turn: frames to send, in order, and news.
@@ -57,6 +59,8 @@ pub enum News {
         /// Why.
         reason: Refusal,
     },
+    /// The relay did what an honest one does not.
+    Alert(AlertKind),
     /// A log has two entries at one place: a device was copied or restored.
     Forked {
         /// The log.
@@ -81,7 +85,22 @@ impl Conversation {
     #[must_use]
     pub fn new(space: &Space, mailbox: MailboxId, relay: RelayKey) -> Self {
         let session = Session::new(mailbox.0);
-        Self { space: space.clone(), mailbox, relay, session, acknowledged: BTreeMap::new(), refusal: None }
+        Self {
+            space: space.clone(),
+            mailbox,
+            relay,
+            session,
+            acknowledged: BTreeMap::new(),
+            refusal: None,
+            witness: Witness::default(),
+        }
+    }
+
+    /// Tells which store the relay says it has: what it had confirmed under that name, it must have.
+    #[must_use]
+    pub fn at_store(mut self, store: [u8; 16]) -> Self {
+        self.witness.store = Some(store);
+        self
     }
 
     /// The first frame. `now` is any steady clock.
@@ -99,25 +118,60 @@ impl Conversation {
     /// # Errors
     /// Any error ends the conversation. Nothing of this call is kept then, and nothing of it was acknowledged.
     pub fn handle(&mut self, now: Duration, inputs: &[Input<'_>]) -> Result<Turn, ConversationError> {
+        let taken = self.take(now, inputs);
+        if let Err(error) = &taken {
+            let finding = self.witness.ended(&self.session, error);
+            let inner = &self.space.inner;
+            if self.witness.matters(&inner.store.read().map_err(Fault::from)?, &self.mailbox, &finding)? {
+                let mut transaction = inner.store.write().map_err(Fault::from)?;
+                self.witness.write(&mut transaction, &self.mailbox, &finding, inner.now())?;
+                transaction.commit().map_err(Fault::from)?;
+            }
+        }
+        taken
+    }
+
+    fn take(&mut self, now: Duration, inputs: &[Input<'_>]) -> Result<Turn, ConversationError> {
         let inner = &self.space.inner;
         let mut replica = DeviceReplica::new(&inner.store, self.mailbox, self.relay)?;
         let mut outputs = Vec::new();
         for input in inputs {
             outputs.extend(self.session.handle(now, *input, &mut replica)?);
         }
-        let (transaction, fresh) = replica.finish();
-        if let Some(mut transaction) = transaction {
-            let mut attempts = Attempts::unmarked();
-            if !fresh.is_empty() {
-                attempts = Attempts::in_folder(inner.folder.as_deref());
-                absorb_warily(&mut transaction, &*inner.projection, fresh, &mut attempts)?;
-                attempts.rest();
+        let (mut transaction, fresh) = replica.finish();
+        let mut attempts = Attempts::unmarked();
+        if let Some(transaction) = &mut transaction
+            && !fresh.is_empty()
+        {
+            attempts = Attempts::in_folder(inner.folder.as_deref());
+            absorb_warily(transaction, &*inner.projection, fresh, &mut attempts)?;
+            attempts.rest();
+        }
+        let mut raised = Vec::new();
+        if self.witness.is_curious(&self.session, &outputs) {
+            let snapshot = inner.store.read().map_err(Fault::from)?;
+            let read: &dyn Read = match &transaction {
+                Some(transaction) => transaction,
+                None => &snapshot,
+            };
+            let finding = self.witness.look(read, &self.mailbox, &self.session, &outputs)?;
+            if self.witness.matters(read, &self.mailbox, &finding)? {
+                let mut writing = match transaction.take() {
+                    Some(transaction) => transaction,
+                    None => inner.store.write().map_err(Fault::from)?,
+                };
+                raised = self.witness.write(&mut writing, &self.mailbox, &finding, inner.now())?;
+                transaction = Some(writing);
             }
+        }
+        if let Some(transaction) = transaction {
             transaction.commit().map_err(Fault::from)?;
             attempts.finish();
             inner.committed();
         }
-        Ok(self.turn(outputs))
+        let mut turn = self.turn(outputs);
+        turn.news.extend(raised.into_iter().map(News::Alert));
+        Ok(turn)
     }
 
     /// When to call [`Self::handle`] with [`Input::Tick`], on the clock of `now`.
@@ -130,6 +184,11 @@ impl Conversation {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.session.is_settled()
+    }
+
+    /// Whether the other side has a tip, or will have it once what was sent arrives.
+    pub(crate) fn reaches(&self, record: &TipRecord) -> bool {
+        self.session.reaches(record)
     }
 
     /// What the other side was heard to have durably, of what this side sent.
@@ -166,6 +225,8 @@ impl Conversation {
                     self.refusal.get_or_insert(reason);
                     turn.news.push(News::Refused { log, reason });
                 }
+                // The witness looks at what was not taken.
+                Output::Event(Event::Declined { .. }) => {}
                 Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
             }
         }

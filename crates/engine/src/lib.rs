@@ -24,6 +24,7 @@
 mod absorb;
 mod acceptance;
 mod actions;
+mod alerts;
 mod attempts;
 mod author;
 mod birth;
@@ -44,6 +45,7 @@ mod pairing;
 mod poke;
 mod quarantine;
 mod rebuild;
+mod receipts;
 mod records;
 mod recovery;
 mod relay_link;
@@ -61,6 +63,7 @@ pub mod testing;
 mod undo;
 mod view;
 
+pub use alerts::{Alert, AlertKind};
 pub use code_pairing::CodeInvitation;
 pub use conversation::{Conversation, ConversationError, News, Turn};
 pub use document::{DocumentId, NotAnId, Projection, Row};

@@ -42,6 +42,10 @@ pub(crate) const CONTACTS: Table = Table::named("engine/contacts");
 /// Keys of this device's logs before the present one, by log: to open them at mailboxes.
 pub(crate) const OWN_LOGS: Table = Table::named("engine/own-logs");
 pub(crate) const BAD: Table = Table::named("engine/bad");
+/// What relays did that they should not, by mailbox and kind.
+pub(crate) const ALERTS: Table = Table::named("engine/alerts");
+/// What other devices say that relays confirmed to them, by mailbox and log.
+pub(crate) const RECEIPTS: Table = Table::named("engine/receipts");
 /// What this device did, by number.
 pub(crate) const OPERATIONS: Table = Table::named("engine/operations");
 
@@ -50,6 +54,8 @@ pub(crate) const SPACE: &[u8] = b"space";
 pub(crate) const LOG: &[u8] = b"log";
 /// The members that this device's owner has been told of.
 pub(crate) const TOLD: &[u8] = b"told";
+/// The last receipts written here.
+pub(crate) const RECEIPTED: &[u8] = b"receipted";
 pub(crate) const NAMED: &[u8] = b"named";
 /// Where the database was when the present log was opened: its install mark.
 pub(crate) const MARK: &[u8] = b"mark";

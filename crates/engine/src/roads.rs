@@ -210,7 +210,9 @@ impl Inner {
         let mislisted = mislisted(&snapshot, road, &key.id())?;
         let lacking = lacking(&snapshot)?;
         let owes_word = owes_word(&snapshot)?;
-        if (told && mislisted.is_empty() && lacking.is_empty() && !owes_word) || !is_member(&snapshot)? {
+        let receipts = crate::receipts::due(&snapshot, self.now())?;
+        let nothing = mislisted.is_empty() && lacking.is_empty() && !owes_word && receipts.is_none();
+        if (told && nothing) || !is_member(&snapshot)? {
             return Ok(false);
         }
         drop(snapshot);
@@ -227,6 +229,9 @@ impl Inner {
         }
         if owes_word && crate::removal::owes_word(&transaction)? {
             append(&mut transaction, &mut self.environment(), &Payload::Beacon)?;
+        }
+        if let Some(receipts) = receipts {
+            crate::receipts::write(&mut transaction, &mut self.environment(), receipts)?;
         }
         transaction.commit()?;
         self.committed();

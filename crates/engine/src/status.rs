@@ -3,6 +3,7 @@
 use ties_sealed_log::{DeviceId, EntryName, Log, LogId, Role, Tip};
 use ties_store::{Read, StoredLog, Table};
 
+use crate::alerts::{Alert, alerts};
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
 use crate::records::{BAD, CONTACTS, ContactRecord, DEVICE, DeviceRecord, Fault, Waiting, parse_place, record};
 use crate::roads::{Road, roads};
@@ -43,6 +44,8 @@ pub struct RoadStatus {
     pub to_send: u64,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
+    /// What it does that an honest relay does not.
+    pub alerts: Vec<Alert>,
 }
 
 /// How things stand on this device.
@@ -99,6 +102,7 @@ impl Space {
         for road in roads(&snapshot)? {
             let contact: ContactRecord = record(&snapshot, CONTACTS, &road.mailbox.0, "a contact")?.unwrap_or_default();
             road_states.push(RoadStatus {
+                alerts: alerts(&snapshot, &road.mailbox)?,
                 road,
                 last_contact: Some(contact.last_contact).filter(|at| *at > 0),
                 to_send: lacking(&snapshot, &contact)?,

@@ -197,7 +197,8 @@ impl Space {
         let acknowledged: Vec<TipRecord> = if conversation.is_settled() {
             let refused: Vec<LogId> = conversation.refused().collect();
             let vector = self.inner.store.read()?.log(SPACE_NUMBER).vector()?;
-            vector.records().filter(|record| !refused.contains(&record.log)).collect()
+            let has = |record: &TipRecord| conversation.reaches(record) && !refused.contains(&record.log);
+            vector.records().filter(has).collect()
         } else {
             conversation.acknowledged().collect()
         };
@@ -251,7 +252,8 @@ impl Meeting<'_> {
     }
 
     async fn converse(&mut self, events: &mut impl FnMut(SyncEvent)) -> Result<(), RoadError> {
-        let mut conversation = Conversation::new(self.space, self.road.mailbox, self.road.relay);
+        let mut conversation =
+            Conversation::new(self.space, self.road.mailbox, self.road.relay).at_store(self.link.greeted.store);
         let mut changes = self.space.changes();
         let mut serial = self.serial()?;
         let mut turn = conversation.start(self.link.now())?;
@@ -314,7 +316,7 @@ impl Meeting<'_> {
                 }
                 News::Settled => settled = true,
                 News::Acknowledged { entries } => self.tally.entries_sent += entries,
-                News::Forked { .. } => {}
+                News::Forked { .. } | News::Alert(_) => {}
             }
             events(SyncEvent::News(self.road.clone(), news));
         }

@@ -263,3 +263,23 @@ impl Drop for RecoveryEnvelope {
         zeroize::Zeroize::zeroize(&mut self.key);
     }
 }
+
+/// What relays have confirmed, durably, to have of the log that this stands in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipts {
+    /// One a mailbox, sorted.
+    pub relays: Vec<Receipt>,
+}
+
+/// What one relay has confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The mailbox there.
+    pub mailbox: MailboxId,
+    /// The name of its store: of another one this says nothing.
+    pub store: [u8; 16],
+    /// The place of the last entry.
+    pub seq: u64,
+    /// That entry.
+    pub name: EntryName,
+}

@@ -60,8 +60,8 @@ pub const MAX_BRANCHES: usize = 8;
 
 pub use access::AccessList;
 pub use bodies::{
-    Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, RecoveryEnvelope, RelayRoad, Remove, Rename, Roads,
-    Role, Rotate, SetRole, Share, Wrap, epoch_id,
+    Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, Receipt, Receipts, RecoveryEnvelope, RelayRoad,
+    Remove, Rename, Roads, Role, Rotate, SetRole, Share, Wrap, epoch_id,
 };
 pub use codec::{DecodeError, decode, encode};
 pub use device::{DeviceCert, DeviceKeys};

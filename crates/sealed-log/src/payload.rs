@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bodies::{Add, Changes, Genesis, Manner, OpenLog, Remove, Rename, Roads, Rotate, SetRole, Share};
+use crate::bodies::{Add, Changes, Genesis, Manner, OpenLog, Receipts, Remove, Rename, Roads, Rotate, SetRole, Share};
 use crate::ids::{EntryName, LogId};
 use crate::recovered::{Admit, ChangeRecovery, Reset};
 use crate::{DecodeError, LogOpening, Members, WRAP_LEN, decode, encode};
@@ -96,6 +96,7 @@ pub enum Kind {
     Checkpoint = 34,
     Blob = 35,
     Forget = 36,
+    Receipts = 37,
 }
 
 impl Kind {
@@ -139,6 +140,8 @@ pub enum Payload {
     ChangeRecovery(ChangeRecovery),
     /// What becomes of entries in quarantine: the deps name the tips.
     Decision(Decision),
+    /// What relays confirmed to have of the log that it stands in.
+    Receipts(Receipts),
 }
 
 /// What becomes of entries in quarantine.
@@ -170,6 +173,7 @@ impl Payload {
             Self::Admit(_) => Kind::Admit,
             Self::ChangeRecovery(_) => Kind::ChangeRecovery,
             Self::Decision(_) => Kind::Decision,
+            Self::Receipts(_) => Kind::Receipts,
         }
     }
 
@@ -190,6 +194,7 @@ impl Payload {
             Self::Admit(body) => encode(body),
             Self::ChangeRecovery(body) => encode(body),
             Self::Decision(body) => encode(body),
+            Self::Receipts(body) => encode(body),
         }
     }
 
@@ -211,6 +216,7 @@ impl Payload {
             25 => Self::Admit(decode(body)?),
             26 => Self::ChangeRecovery(decode(body)?),
             33 => Self::Decision(decode(body)?),
+            37 => Self::Receipts(decode(body)?),
             _ => return Ok(None),
         };
         rule(body.len() <= MAX_MEMBERSHIP || !Kind::is_membership(kind))?;
@@ -222,6 +228,7 @@ impl Payload {
     fn check(&self) -> Result<(), DecodeError> {
         match self {
             Self::Beacon | Self::Decision(_) => Ok(()),
+            Self::Receipts(receipts) => rule(receipts.relays.len() <= MAX_PARENTS && ascending(&receipts.relays)),
             Self::OpenLog(open) => rule(open.signature.len() == 64),
             Self::Changes(changes) => {
                 rule(changes.items.iter().all(|item| usize::from(item.nonce) <= changes.nonces.len()))

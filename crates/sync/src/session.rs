@@ -22,6 +22,8 @@ pub struct Session {
     pub(crate) stage: Stage,
     /// Tips that the other side has, or will have once what was sent arrives.
     pub(crate) peer: Vector,
+    /// What the other side said that it has, if that differed from what is here.
+    announced: Option<Vector>,
     /// Tips that the other side announced and that are not here yet.
     pub(crate) wanted: BTreeSet<TipRecord>,
     /// Logs being sent: everything after this place.
@@ -128,6 +130,13 @@ pub enum Event {
         /// Why.
         reason: Refusal,
     },
+    /// Entries of this log that the other side sent were not taken.
+    Declined {
+        /// The log.
+        log: LogId,
+        /// Why.
+        reason: Refusal,
+    },
     /// A log has two entries at one place.
     Forked {
         /// The log.
@@ -191,6 +200,7 @@ impl Session {
             subject,
             stage: Stage::New,
             peer: Vector::default(),
+            announced: None,
             wanted: BTreeSet::new(),
             sending: BTreeMap::new(),
             probing: BTreeSet::new(),
@@ -261,6 +271,36 @@ impl Session {
             && self.wanted.is_empty()
             && self.sending.is_empty()
             && self.probing.is_empty()
+    }
+
+    /// Whether both sides have said what they have.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Live)
+    }
+
+    /// What the other side said at the beginning that it has; `None` if that was what is here.
+    #[must_use]
+    pub fn announced(&self) -> Option<&Vector> {
+        self.announced.as_ref()
+    }
+
+    /// Whether the other side has a tip, or will have it once what was sent arrives.
+    #[must_use]
+    pub fn reaches(&self, record: &TipRecord) -> bool {
+        self.peer.tips(&record.log).any(|tip| tip == record.tip)
+    }
+
+    /// Whether something that was sent has not been acknowledged.
+    #[must_use]
+    pub fn awaits_confirmation(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// Whether the other side owes entries that it announced, or an answer about them.
+    #[must_use]
+    pub fn awaits_entries(&self) -> bool {
+        !self.wanted.is_empty() || !self.probing.is_empty()
     }
 
     /// The logs of which the other side takes nothing more.
@@ -359,6 +399,7 @@ impl Session {
             }
         }
         self.peer = records.into_iter().collect();
+        self.announced = Some(self.peer.clone());
         self.stage = Stage::Live;
         Ok(())
     }
@@ -412,6 +453,7 @@ impl Session {
         self.wanted.retain(|wanted| !refused.contains_key(&wanted.log));
         for (log, reason) in refused {
             out.push(Output::Send(Message::Refused { log, reason }.encode()));
+            out.push(Output::Event(Event::Declined { log, reason }));
         }
         let credit = u32::try_from(credit).map_err(|_| PeerMisbehaved::Bounds)?;
         out.push(Output::Send(Message::Ack { tips: taken.records().collect(), credit }.encode()));

@@ -75,7 +75,8 @@ impl MembershipAct {
             | Payload::Changes(_)
             | Payload::Beacon
             | Payload::Genesis(_)
-            | Payload::Decision(_) => {
+            | Payload::Decision(_)
+            | Payload::Receipts(_) => {
                 return None;
             }
         })
