@@ -117,10 +117,7 @@ fn a_thief_who_shuts_the_others_out_is_overruled_by_the_words() {
     pair(&laptop, &phone, "phone");
     laptop.sync();
     // The laptop is stolen. Whoever has it shuts the phone out.
-    let shut_out = laptop.run(&["device", "revoke", "phone", "--yes"]);
-    if shut_out.code != Some(0) {
-        println!("this build revokes no device yet");
-    }
+    laptop.run(&["device", "revoke", "phone", "--yes"]).ok();
     laptop.run(&["sync"]);
     phone.run(&["sync"]);
 
