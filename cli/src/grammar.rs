@@ -237,7 +237,10 @@ mod tests {
         assert_eq!(missing.hint.as_deref(), Some("usage: ties rm <WHO>..."));
         assert_eq!(mistake("ties ex --to jsno").hint.as_deref(), Some("did you mean `json`?"));
         assert_eq!(mistake("ties lss").hint.as_deref(), Some("did you mean `ls`?"));
-        assert_eq!(mistake("ties device").message, "`ties device` needs a command: add, join, list");
+        assert_eq!(
+            mistake("ties device").message,
+            "`ties device` needs a command: add, join, list, revoke, retire, role, rename"
+        );
         assert_eq!(mistake("ties device").hint.as_deref(), Some("ties device --help"));
         assert_eq!(mistake("ties e ada").message, "`ties e` begins several commands: edit, export");
         assert_eq!(mistake("ties relay frobnicate").message, "there is no command `ties relay frobnicate`");

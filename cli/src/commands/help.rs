@@ -38,7 +38,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 6] = [
         "Devices",
         &[
             ("init", "start a network on this device"),
-            ("device add|join|list", "pair a second device"),
+            ("device add|join|list|…", "pair a second device, rename it, change what it may do"),
             ("relay add|list|…", "use or run a relay, which can read nothing"),
             ("sync [--watch]", "exchange changes with the other devices"),
             ("status", "devices, relays, what waits and why"),
@@ -50,6 +50,8 @@ const GROUPS: [(&str, &[(&str, &str)]); 6] = [
             ("passphrase", "put this device's data under a passphrase, change or remove it"),
             ("unlock [--for 8h]", "open the data without it for a while"),
             ("lock", "ask for it again from now on"),
+            ("device revoke NAME", "shut out a lost device; retire signs this one off"),
+            ("quarantine", "what a lost device wrote unseen: accept it, or discard it"),
             ("recover --relay URL", "make a device by the twelve recovery words"),
             ("reset", "overrule a takeover with the words"),
             ("key [rotate-recovery]", "which keys there are; new recovery words"),

@@ -15,8 +15,8 @@ use crate::signals;
 /// The words of `ties device revoke`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "For a device that is lost or stolen. It keeps what it holds, and reads nothing that is written from now on
-by devices that know of this; the relays close their doors to it. What it wrote and nobody here has seen goes to
+    after_help = "For a device that is lost or stolen. It keeps what it holds, and reads nothing that is written from now on \
+by devices that know of this; the relays close their doors to it. What it wrote and nobody here has seen goes to \
 quarantine, where you may accept it. Asks first; without a terminal it needs --yes.
 
 Examples:
@@ -36,8 +36,8 @@ pub(crate) struct Revoke {
 /// The words of `ties device retire`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "For a device that you give away or stop using; run it on that device. Everything it wrote is sent to the
-relays and counts; then its keys are destroyed, and what lies on its disk is unreadable. Asks first; without a terminal it
+    after_help = "For a device that you give away or stop using; run it on that device. Everything it wrote is sent to the \
+relays and counts; then its keys are destroyed, and what lies on its disk is unreadable. Asks first; without a terminal it \
 needs --yes, and keeps the unreadable data unless --delete is given.
 
 Examples:

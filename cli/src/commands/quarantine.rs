@@ -14,7 +14,7 @@ use crate::render::{amount, inline, palette, width};
 #[command(
     infer_subcommands = true,
     args_conflicts_with_subcommands = true,
-    after_help = "When a device is revoked, what it wrote and no other device had read is held here: perhaps you wrote it on
+    after_help = "When a device is revoked, what it wrote and no other device had read is held here: perhaps you wrote it on \
 the train, perhaps a thief did. It changes nothing until it is accepted.
 
 Examples:

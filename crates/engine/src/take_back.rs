@@ -84,11 +84,15 @@ pub(crate) struct Plan {
     undone: Vec<ChangeHash>,
     steps: Vec<(String, Step)>,
     kept: Vec<String>,
+    /// A key that is what it was before without any step.
+    idle: Option<String>,
 }
 
 enum Step {
     Put(ScalarValue),
     Delete,
+    /// The key has what it had before; something must be said nevertheless, or nobody knows that the changes are undone.
+    Touch,
     Text(ObjId, String),
 }
 
@@ -96,11 +100,14 @@ impl Plan {
     /// Plans to undo these changes of a document.
     pub(crate) fn of(document: &Automerge, undone: &[ChangeHash]) -> Result<Self, Fault> {
         let history = History::since(document, undone)?;
-        let mut plan = Self { undone: undone.to_vec(), steps: Vec::new(), kept: Vec::new() };
+        let mut plan = Self { undone: undone.to_vec(), steps: Vec::new(), kept: Vec::new(), idle: None };
         if history.begun {
             plan.unbegin(document, &history);
         } else {
             history.keys().into_iter().for_each(|key| plan.restore(document, &history, key));
+            if let (true, Some(key)) = (plan.steps.is_empty(), plan.idle.take()) {
+                plan.steps.push((key, Step::Touch));
+            }
         }
         Ok(plan)
     }
@@ -113,7 +120,17 @@ impl Plan {
     pub(crate) fn carry_out(&self, changing: &mut Changing<'_>) -> Result<(), AutomergeError> {
         for (key, step) in &self.steps {
             match step {
-                Step::Put(value) => changing.put(ROOT, key.as_str(), value.clone())?,
+                Step::Put(value) => {
+                    // A value that is put where it stands is no change, and would carry no message.
+                    if matches!(changing.get(ROOT, key.as_str())?, Some((Value::Scalar(now), _)) if *now == *value) {
+                        changing.delete(ROOT, key.as_str())?;
+                    }
+                    changing.put(ROOT, key.as_str(), value.clone())?;
+                }
+                Step::Touch => {
+                    changing.put(ROOT, key.as_str(), ScalarValue::Null)?;
+                    changing.delete(ROOT, key.as_str())?;
+                }
                 Step::Delete => changing.delete(ROOT, key.as_str())?,
                 Step::Text(text, before) => changing.update_text(text, before)?,
             }
@@ -126,11 +143,12 @@ impl Plan {
         let effect = match deleted {
             Some((_, Step::Put(ScalarValue::Boolean(true)))) => Effect::Removed,
             Some(_) => Effect::Revived,
-            None if self.steps.is_empty() => Effect::None,
+            None if self.steps.iter().all(|(_, step)| matches!(step, Step::Touch)) => Effect::None,
             None => Effect::Changed,
         };
         // Of a document that is gone as a whole, or back, its one mark is not worth naming.
-        let restored = self.steps.into_iter().map(|(key, _)| key).filter(|key| key != DELETED).collect();
+        let restored = self.steps.into_iter().filter(|(_, step)| !matches!(step, Step::Touch)).map(|(key, _)| key);
+        let restored = restored.filter(|key| key != DELETED).collect();
         TakenBack { id, effect, restored, kept: self.kept }
     }
 
@@ -158,7 +176,10 @@ impl Plan {
         let before = if deps.is_empty() { None } else { document.get_at(ROOT, key.as_str(), deps).ok().flatten() };
         let now = document.get(ROOT, key.as_str()).ok().flatten();
         let step = match (before, now) {
-            (None, None) => return,
+            (None, None) => {
+                self.idle.get_or_insert(key);
+                return;
+            }
             (Some((Value::Scalar(before), _)), Some((Value::Scalar(now), _))) if blocked && before == now => return,
             _ if blocked => None,
             (None, Some(_)) => Some(Step::Delete),

@@ -630,7 +630,7 @@ fn a_statement_out_of_bounds_or_order_is_refused() {
         ("no parents", |body| body.parents = vec![]),
         ("a parent twice", |body| body.parents = vec![body.parents[0]; 2]),
         ("parents of a first statement", |body| body.mailbox = None),
-        ("a mark in a later statement", |body| body.recovery = Some([1; 32])),
+        ("a mark by who does not say to be the recovery key", |body| body.grants = vec![(Pseudonym([2; 32]), 17)]),
     ];
     for (name, change) in wrong {
         assert_eq!(signed(change), Some(AccessError::Shape), "{name}");
