@@ -412,9 +412,12 @@ impl Story {
     }
 }
 
+/// A call, with what is on its way down and up.
+type Call = (Calling, VecDeque<Down>, VecDeque<Vec<u8>>);
+
 #[derive(Default)]
 struct Meeting {
-    calls: BTreeMap<u64, (Calling, VecDeque<Down>, VecDeque<Vec<u8>>)>,
+    calls: BTreeMap<u64, Call>,
 }
 
 impl Meeting {

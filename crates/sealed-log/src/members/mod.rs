@@ -169,7 +169,7 @@ impl Members {
     }
 
     /// All maximal membership entries: what the next one names as its parents, sorted. Of more than
-    /// [`MAX_PARENTS`] those are given that have all admissions in their past.
+    /// [`crate::MAX_PARENTS`] those are given that have all admissions in their past.
     #[must_use]
     pub fn heads(&self) -> &[EntryName] {
         &self.heads
