@@ -68,7 +68,12 @@ fn unite(ours: &Marks, theirs: &Marks) -> Option<Marks> {
         contexts: ours.contexts.union(&theirs.contexts).cloned().collect(),
         pref: [ours.pref, theirs.pref].into_iter().flatten().min(),
         label: either(&ours.label, &theirs.label)?,
-        group: either(&ours.group, &theirs.group)?,
+        // A group binds a property to its label. Without one it says nothing, and is not given out again.
+        group: if ours.label.is_empty() && !theirs.label.is_empty() || ours.group.is_empty() {
+            theirs.group.clone()
+        } else {
+            ours.group.clone()
+        },
         params: either(&ours.params, &theirs.params)?,
     })
 }
