@@ -109,7 +109,8 @@ fn show(desk: &mut Desk<'_>, recovered: &RecoveredBook) -> Outcome {
         amount::counted(recovered.notes as u64, "note", "notes"),
         palette::strong(&inline(&recovered.device_name)),
     ))?;
-    let others: Vec<String> = recovered.devices.iter().map(|name| inline(name).into_owned()).collect();
+    let mut others: Vec<String> = recovered.devices.iter().map(|name| inline(name).into_owned()).collect();
+    others.sort_unstable();
     match (others.is_empty(), recovered.lost) {
         (true, _) => {}
         (false, true) => desk.shell.line(format!(

@@ -10,6 +10,7 @@ use ties_sync::{Event, Input, Output, Refusal, Session, SessionError};
 use crate::absorb::absorb_warily;
 use crate::alerts::{AlertKind, Witness};
 use crate::attempts::Attempts;
+use crate::author::own_log;
 use crate::records::Fault;
 use crate::replica::DeviceReplica;
 use crate::space::Space;
@@ -206,6 +207,12 @@ impl Conversation {
         self.refusal
     }
 
+    /// Whether a log is one of this device's; where that cannot be read it is taken for one.
+    fn is_own(&self, log: &LogId) -> bool {
+        let read = self.space.inner.store.read().map_err(Fault::from);
+        read.and_then(|snapshot| own_log(&snapshot, log)).map_or(true, |own| own.is_some())
+    }
+
     fn turn(&mut self, outputs: Vec<Output>) -> Turn {
         let mut turn = Turn::default();
         for output in outputs {
@@ -220,6 +227,8 @@ impl Conversation {
                 }
                 Output::Event(Event::Received { entries, bytes }) => turn.news.push(News::Received { entries, bytes }),
                 Output::Event(Event::Settled) => turn.news.push(News::Settled),
+                // A relay takes a log once its own device has opened it there; what others bring of it waits until then.
+                Output::Event(Event::Refused { log, reason: Refusal::NotOpened }) if !self.is_own(&log) => {}
                 Output::Event(Event::Refused { log, reason }) => {
                     // The first one says most: what follows may follow from it.
                     self.refusal.get_or_insert(reason);
