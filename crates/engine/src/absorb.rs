@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ties_sealed_log::{
-    Change, Changes, Decision, Dep, DeviceId, Entry, EntryName, EpochId, Genesis, Kind, KnownPseudonym, Log, LogId,
+    Change, Changes, Decision, DeviceId, Entry, EntryName, EpochId, Genesis, Kind, KnownPseudonym, Log, LogId,
     LogOpening, MailboxId, OpenError, OpenLog, Payload, Roads, Sealed, Tip, WrapContext, actor,
 };
-use ties_store::{Read, StoredLog, Table, Transaction};
+use ties_store::{Read, Table, Transaction};
 
 use crate::acceptance::{
     Standing, hold, is_awaited, is_content, is_covered, is_held, knows_any, opened, redraw, vouches,
@@ -263,13 +263,11 @@ impl<'t> Batch<'t> {
             Err(OpenError::NoKey) => return Ok(Verdict::Wait(Wait::Key)),
             Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
         };
-        if self.waits_for_any(&sealed.deps)? {
-            self.take_keys(entry)?;
-        }
         for dep in &sealed.deps {
             let place = place_key(&dep.log, Tip { seq: dep.seq, name: dep.name });
             let here = self.transaction.log(SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
             if !here || self.waits(&place)? {
+                self.take_keys(entry)?;
                 return Ok(Verdict::Wait(Wait::Entry(place)));
             }
             if is_held(self.transaction, &place)? && vouches(&sealed) && !self.is_outside(entry)? {
@@ -334,16 +332,6 @@ impl<'t> Batch<'t> {
             Some(payload @ (Payload::Rotate(_) | Payload::Share(_))) => self.apply(entry, payload).map(|_| ()),
             _ => Ok(()),
         }
-    }
-
-    fn waits_for_any(&self, deps: &[Dep]) -> Result<bool, Fault> {
-        for dep in deps {
-            let here = StoredLog::reading(self.transaction, SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
-            if !here || self.waits(&place_key(&dep.log, Tip { seq: dep.seq, name: dep.name }))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Whether an entry counts, as far as is known now.
