@@ -1,10 +1,12 @@
 //! Full text over people and notes: one pass over the rows in memory, so that no index of plain words lies on disk.
 //!
 //! Everything is looked at where it lies: a row is read without copying its texts, and of the people only those are kept
-//! that may be found.
+//! that may be found. People and notes are looked at side by side.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread;
 
 use memchr::memmem::Finder;
 use serde::Deserialize;
@@ -20,22 +22,22 @@ use crate::time::milliseconds;
 /// The people and notes in which all words occur, best first, and whether the limit cut some off.
 ///
 /// The words may be spread over a person and one note about them: `ada crdt` finds the note on CRDTs about Ada.
-pub(crate) fn find(rows: &dyn Rows, asked: &[String], limit: Option<usize>) -> Result<(Vec<Hit>, bool), BookError> {
+pub(crate) fn find(
+    rows: &(dyn Rows + Sync),
+    asked: &[String],
+    limit: Option<usize>,
+) -> Result<(Vec<Hit>, bool), BookError> {
     let query = Query::of(asked)?;
-    let mut folded = Folded::default();
-    let People { all, mut matches } = query.people(rows, &mut folded)?;
+    // Notes are three quarters of the rows, and need nothing of the people until both are read.
+    let (people, notes) = thread::scope(|scope| {
+        let notes = scope.spawn(|| query.notes(rows));
+        (query.people(rows), notes.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let People { all, mut matches } = people?;
     let mut alone = Vec::new();
-    for row in rows.scan(b"n")? {
-        let (key, value) = row?;
-        let note: NoteGlance<'_> = rows::decoded(&value)?;
-        let found = query.found_in(folded.of(note.body));
-        if found == 0 {
-            continue;
-        }
-        let id = rows::id_of(&key)?;
-        let at = note.time();
+    for FoundNote { id, at, found, about } in notes? {
         let mut of_nobody = true;
-        for person in note.people() {
+        for person in about {
             if all.binary_search(&person).is_err() {
                 continue;
             }
@@ -79,6 +81,14 @@ struct People {
     matches: BTreeMap<Id, Match>,
 }
 
+/// A note with a word at least.
+struct FoundNote {
+    id: Id,
+    at: Option<i64>,
+    found: u64,
+    about: Vec<Id>,
+}
+
 impl Query {
     fn of(asked: &[String]) -> Result<Self, BookError> {
         let words = asked.iter().flat_map(|text| text.split_whitespace()).map(fold);
@@ -102,7 +112,8 @@ impl Query {
         found.map(|(n, _)| 1 << n).sum()
     }
 
-    fn people(&self, rows: &dyn Rows, folded: &mut Folded) -> Result<People, BookError> {
+    fn people(&self, rows: &dyn Rows) -> Result<People, BookError> {
+        let mut folded = Folded::default();
         let mut people = People { all: Vec::new(), matches: BTreeMap::new() };
         for row in rows.scan(b"p")? {
             let (key, value) = row?;
@@ -120,6 +131,21 @@ impl Query {
         // They come in the order of their ids, as bytes sort.
         debug_assert!(people.all.is_sorted());
         Ok(people)
+    }
+
+    fn notes(&self, rows: &dyn Rows) -> Result<Vec<FoundNote>, BookError> {
+        let mut folded = Folded::default();
+        let mut notes = Vec::new();
+        for row in rows.scan(b"n")? {
+            let (key, value) = row?;
+            let note: NoteGlance<'_> = rows::decoded(&value)?;
+            let found = self.found_in(folded.of(note.body));
+            if found != 0 {
+                let id = rows::id_of(&key)?;
+                notes.push(FoundNote { id, at: note.time(), found, about: note.people().collect() });
+            }
+        }
+        Ok(notes)
     }
 
     fn rank(&self, name: &str) -> u8 {
