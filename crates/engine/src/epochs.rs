@@ -224,7 +224,7 @@ pub(crate) fn lacking(read: &dyn Read) -> Result<Vec<Lack>, Fault> {
                 continue;
             }
             let given = given.get_or_insert_with(|| roster.past(&member.entry));
-            if !given.contains(&epoch.entry) && member.added_by != *id {
+            if !roster.precedes(epoch, given) && member.added_by != *id {
                 lacking.push(Lack { member: *id, epoch: epoch.facts.id });
             }
         }
@@ -256,7 +256,7 @@ pub(crate) fn share(transaction: &mut Transaction, environment: &mut Environment
         let known = roster.epochs.iter().find(|known| known.facts.id == *id);
         known.is_some_and(|known| {
             let shared = roster.shares.contains(&(*id, lack.member));
-            shared || past.contains(&known.entry) || known.facts.recipients.contains(&lack.member)
+            shared || roster.precedes(known, &past) || known.facts.recipients.contains(&lack.member)
         })
     };
     let Some(readable) = keys.iter().find(|(id, ..)| has(id)) else { return Ok(()) };

@@ -164,6 +164,12 @@ impl Roster {
         past
     }
 
+    /// Whether whoever was let in by an entry with this past was given an epoch's key along with it. The first epoch begins
+    /// the space, and names no parents.
+    pub(crate) fn precedes(&self, epoch: &Epoch, past: &BTreeSet<EntryName>) -> bool {
+        past.contains(&epoch.entry) || self.parents.get(&epoch.entry).is_some_and(Vec::is_empty)
+    }
+
     /// The resets that an entry of now has in its past, whether or not they count.
     pub(crate) fn resets(&self) -> Vec<EntryName> {
         if self.resets.is_empty() {
