@@ -105,10 +105,14 @@ impl Property {
             && (!encoded || is_base64(&self.value))
     }
 
-    /// Takes the first parameter of that name away.
+    /// Takes the first parameter of that name away. All but TYPE may stand once: what says it again goes unheard.
     pub(super) fn take(&mut self, name: &str) -> Option<Param> {
         let at = self.params.iter().position(|param| param.name == name)?;
-        Some(self.params.remove(at))
+        let taken = self.params.remove(at);
+        if name != "TYPE" {
+            self.params.retain(|param| param.name != name);
+        }
+        Some(taken)
     }
 
     /// Takes the first parameter of that name away and gives its values as one text.
