@@ -9,6 +9,7 @@ mod folder;
 mod model;
 mod passphrases;
 mod relay;
+mod removals;
 mod words;
 
 use std::collections::BTreeMap;

@@ -13,19 +13,19 @@ use ties_tests::{CrashingDisk, Dice, Lines, new_disk, open};
 
 use crate::{number, rows};
 
-/// How often each of the three is cut short, in every run of the tests.
+/// How often each of these, and each removal, is cut short in every run of the tests; `TIES_CRASHES` says how often otherwise.
 const ROUNDS: u64 = 60;
 
-fn environment(dice: &mut Dice) -> Environment {
+pub(crate) fn environment(dice: &mut Dice) -> Environment {
     Environment::new(|| 1_760_000_000_000, dice.generator())
 }
 
-fn rounds() -> u64 {
-    number("TIES_CRASHES").map_or(ROUNDS, |crashes| crashes.div_ceil(3))
+pub(crate) fn rounds() -> u64 {
+    number("TIES_CRASHES").unwrap_or(ROUNDS)
 }
 
 /// A space on a disk, with words, a second device and some lines; all of it is acknowledged.
-fn founded(dice: &mut Dice) -> (CrashingDisk, RecoveryWords) {
+pub(crate) fn founded(dice: &mut Dice) -> (CrashingDisk, RecoveryWords) {
     let disk = new_disk();
     let options = CreateOptions { device_name: "laptop".into(), recovery: true };
     let (space, words) = Space::create_in(open(&disk).unwrap(), Lines, &options, environment(dice)).unwrap();
@@ -42,7 +42,11 @@ fn founded(dice: &mut Dice) -> (CrashingDisk, RecoveryWords) {
 }
 
 /// Cuts an operation short, looks at what it left, and counts.
-fn cut_short(dice: &mut Dice, disk: &CrashingDisk, operation: impl FnOnce(&mut Dice) -> bool) -> &'static str {
+pub(crate) fn cut_short(
+    dice: &mut Dice,
+    disk: &CrashingDisk,
+    operation: impl FnOnce(&mut Dice) -> bool,
+) -> &'static str {
     // Most of them end after some hundred writes.
     let within = [20, 80, 250, 600][dice.index(4)];
     disk.fail_after(dice.below(within));
@@ -55,7 +59,7 @@ fn cut_short(dice: &mut Dice, disk: &CrashingDisk, operation: impl FnOnce(&mut D
     if done { "acknowledged" } else { "cut short" }
 }
 
-fn members(space: &Space) -> usize {
+pub(crate) fn members(space: &Space) -> usize {
     space.candidates().unwrap().iter().filter(|one| one.belongs).count()
 }
 
