@@ -7,7 +7,7 @@ use crate::front_matter;
 use crate::import::Opened;
 use crate::list::Filter;
 use crate::person_form::PersonForm;
-use crate::vcard::{self, Contents, Dialect, ImportedCard};
+use crate::vcard::{self, Contents, Dialect, ImportedCard, Property};
 use crate::{fold, points};
 
 /// Reads a file as an import does, and takes nothing in.
@@ -22,16 +22,31 @@ pub fn read_import(file_name: &str, bytes: &[u8]) {
 /// Reads vCards, writes each and reads it again.
 ///
 /// # Panics
-/// When what was written is no card, or a card that was imported from an export is exported otherwise.
+/// When what was written is no card, or a card that was imported from an export is exported otherwise. An export with lines
+/// that are none by the grammar (they come out as they came in) may change once more, and no further.
 pub fn read_vcards(bytes: &[u8]) {
     let Ok(contents) = Contents::read(bytes) else { return };
     for card in contents.cards {
         let first = written(&card, Dialect::V4);
-        let again = Contents::read(first.as_bytes()).map(|contents| contents.cards).unwrap_or_default();
-        let [again] = &again[..] else { panic!("{first}\nis read as {again:?}") };
-        assert_eq!(written(again, Dialect::V4), first, "an export that was imported is exported alike");
-        assert_eq!(again.person.name.full, card.person.name.full);
+        let second = written_again(&first, &card.person.name.full);
+        if first != second && is_well_formed(&first) {
+            assert_eq!(second, first, "an export that was imported is exported alike");
+        }
+        assert_eq!(written_again(&second, &card.person.name.full), second, "even damage settles");
     }
+}
+
+/// Whether every line is one by RFC 6350's grammar.
+fn is_well_formed(card: &str) -> bool {
+    let unfolded = card.replace("\r\n ", "");
+    unfolded.lines().all(|line| Property::from_line(line).is_some_and(|property| property.is_well_formed()))
+}
+
+fn written_again(text: &str, name: &str) -> String {
+    let cards = Contents::read(text.as_bytes()).map(|contents| contents.cards).unwrap_or_default();
+    let [card] = &cards[..] else { panic!("{text}\nis read as {cards:?}") };
+    assert_eq!(card.person.name.full, name);
+    written(card, Dialect::V4)
 }
 
 fn written(card: &ImportedCard, dialect: Dialect) -> String {

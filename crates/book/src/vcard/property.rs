@@ -94,7 +94,7 @@ impl Property {
     }
 
     /// Whether the line is one by RFC 6350's grammar, as far as names and quotes go.
-    pub(super) fn is_well_formed(&self) -> bool {
+    pub(crate) fn is_well_formed(&self) -> bool {
         // The underscore is no part of the grammar, but many programs write it and all read it.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         let word = |text: &str| !text.is_empty() && text.bytes().all(plain);
