@@ -7,20 +7,34 @@ use ties_store::{Read, Snapshot, Store, StoreError, StoredLog, Table, Transactio
 use ties_sync::{Refusal, Replica, Taken};
 
 use crate::absorb::{keep_opening, keep_statement};
-use crate::author::{SPACE_NUMBER, own_log};
+use crate::author::{Keyring, SPACE_NUMBER, keyring, own_log};
 use crate::records::{ACCESS, Fault, OPENINGS, SPACE, SpaceRecord, mailbox_key, record};
 use crate::secrets::device_keys;
 
-/// One device at one mailbox, for the time of one call.
+/// One device, for the time of one call: at one mailbox, or with no relay in between.
 pub(crate) struct DeviceReplica<'s> {
     store: &'s Store,
     access: Access,
-    mailbox: MailboxId,
-    relay: RelayKey,
-    /// The last log found to be opened; entries come log by log.
+    gate: Gate,
+    /// The last log found to be let in; entries come log by log.
     trusted: Option<LogId>,
     /// Entries that were new, in order of arrival.
     pub(crate) fresh: Vec<Entry>,
+}
+
+/// What lets in a log that is not here yet. Without it whoever speaks could fill this device's disk with logs of its own.
+enum Gate {
+    /// It was opened at a relay's mailbox, under a pseudonym that was ever on the list there.
+    Opened(Mailbox),
+    /// Its first entry opens under the key of an epoch that is here, so whoever began it had that key. One that does not
+    /// open may do so once more was absorbed. The keys are read when the first such log comes.
+    Keys(Option<Keyring>),
+}
+
+#[derive(Clone, Copy)]
+struct Mailbox {
+    id: MailboxId,
+    relay: RelayKey,
 }
 
 enum Access {
@@ -29,8 +43,20 @@ enum Access {
 }
 
 impl<'s> DeviceReplica<'s> {
+    /// At a relay's mailbox: takes logs that were opened there.
     pub(crate) fn new(store: &'s Store, mailbox: MailboxId, relay: RelayKey) -> Result<Self, Fault> {
-        Ok(Self { store, access: Access::Reading(store.read()?), mailbox, relay, trusted: None, fresh: Vec::new() })
+        Self::behind(store, Gate::Opened(Mailbox { id: mailbox, relay }))
+    }
+
+    /// With no relay in between (a folder, another device): takes logs that are known here and logs that open under a key
+    /// held here. There is no mailbox, no access list and no opening.
+    #[allow(dead_code, reason = "its callers come with the next roads")]
+    pub(crate) fn without_relay(store: &'s Store) -> Result<Self, Fault> {
+        Self::behind(store, Gate::Keys(None))
+    }
+
+    fn behind(store: &'s Store, gate: Gate) -> Result<Self, Fault> {
+        Ok(Self { store, access: Access::Reading(store.read()?), gate, trusted: None, fresh: Vec::new() })
     }
 
     /// The transaction, if anything was written.
@@ -62,17 +88,45 @@ impl<'s> DeviceReplica<'s> {
         StoredLog::reading(self.read(), SPACE_NUMBER)
     }
 
-    fn is_opened(&self, log: &LogId) -> Result<bool, Fault> {
-        if !self.log().tips(log)?.is_empty() {
+    /// Whether entries of this one's log may come in: the log is here, or its gate lets it in.
+    fn lets_in(&mut self, entry: &Entry) -> Result<bool, Fault> {
+        if !self.log().tips(&entry.log())?.is_empty() {
             return Ok(true);
         }
-        let Some(opening) = self.read().get(OPENINGS, &mailbox_key(&self.mailbox, &log.0))? else { return Ok(false) };
-        let opening = LogOpening::verify(&opening, &self.mailbox).map_err(|_| Fault::Damaged("a log opening"))?;
+        match &self.gate {
+            Gate::Opened(mailbox) => self.is_opened(*mailbox, &entry.log()),
+            Gate::Keys(_) => self.opens(entry),
+        }
+    }
+
+    fn is_opened(&self, mailbox: Mailbox, log: &LogId) -> Result<bool, Fault> {
+        let Some(opening) = self.read().get(OPENINGS, &mailbox_key(&mailbox.id, &log.0))? else { return Ok(false) };
+        let opening = LogOpening::verify(&opening, &mailbox.id).map_err(|_| Fault::Damaged("a log opening"))?;
         Ok(self.list()?.is_some_and(|list| list.flags(&opening.pseudonym()) != 0))
     }
 
+    fn opens(&mut self, entry: &Entry) -> Result<bool, Fault> {
+        if entry.seq() != 1 {
+            return Ok(false);
+        }
+        let place: Option<SpaceRecord> = record(self.read(), Table::SETTINGS, SPACE, "the space")?;
+        let space = place.ok_or(Fault::NoKey)?.space;
+        if matches!(self.gate, Gate::Keys(None)) {
+            self.gate = Gate::Keys(Some(keyring(self.read())?));
+        }
+        let Gate::Keys(Some(keys)) = &self.gate else { return Ok(false) };
+        Ok(entry.open(&space, keys.iter().map(|(id, _, key)| (id, key))).is_ok())
+    }
+
+    fn mailbox(&self) -> Option<Mailbox> {
+        match self.gate {
+            Gate::Opened(mailbox) => Some(mailbox),
+            Gate::Keys(_) => None,
+        }
+    }
+
     fn list(&self) -> Result<Option<AccessList>, Fault> {
-        access_list(self.read(), &self.mailbox)
+        self.mailbox().map_or(Ok(None), |mailbox| access_list(self.read(), &mailbox.id))
     }
 }
 
@@ -126,12 +180,10 @@ impl Log for DeviceReplica<'_> {
 }
 
 impl Replica for DeviceReplica<'_> {
-    /// A log must have been opened under a pseudonym that was ever on the mailbox's list, or the relay could fill this
-    /// device's disk with logs of its own.
     fn take(&mut self, entry: &Entry) -> Result<Taken, StoreError> {
         let log = entry.log();
         if self.trusted != Some(log) {
-            if !self.is_opened(&log).map_err(store_error)? {
+            if !self.lets_in(entry).map_err(store_error)? {
                 return Ok(Taken::Refused(Refusal::NotOpened));
             }
             self.trusted = Some(log);
@@ -140,7 +192,8 @@ impl Replica for DeviceReplica<'_> {
     }
 
     fn opening(&mut self, log: &LogId) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(kept) = self.read().get(OPENINGS, &mailbox_key(&self.mailbox, &log.0))? {
+        let Some(mailbox) = self.mailbox() else { return Ok(None) };
+        if let Some(kept) = self.read().get(OPENINGS, &mailbox_key(&mailbox.id, &log.0))? {
             return Ok(Some(kept));
         }
         let Some(own) = own_log(self.read(), log).map_err(store_error)? else { return Ok(None) };
@@ -148,13 +201,13 @@ impl Replica for DeviceReplica<'_> {
             record(self.read(), Table::SETTINGS, SPACE, "the space").map_err(store_error)?;
         let device = device_keys(self.read()).map_err(store_error)?;
         let (Some(space), Some(device)) = (space, device) else { return Ok(None) };
-        let pseudonym = device.pseudonym(&space.space, &self.relay);
-        Ok(Some(LogOpening::new(&self.mailbox, &own, &pseudonym).as_bytes().to_vec()))
+        let pseudonym = device.pseudonym(&space.space, &mailbox.relay);
+        Ok(Some(LogOpening::new(&mailbox.id, &own, &pseudonym).as_bytes().to_vec()))
     }
 
     fn admit(&mut self, opening: &[u8]) -> Result<Result<(), Refusal>, StoreError> {
-        let mailbox = self.mailbox;
-        let kept = keep_opening(self.write()?, &mailbox, opening).map_err(store_error)?;
+        let Some(mailbox) = self.mailbox() else { return Ok(Err(Refusal::NoMailbox)) };
+        let kept = keep_opening(self.write()?, &mailbox.id, opening).map_err(store_error)?;
         Ok(if kept { Ok(()) } else { Err(Refusal::Invalid) })
     }
 
@@ -169,15 +222,69 @@ impl Replica for DeviceReplica<'_> {
 
     fn state(&mut self, statement: &[u8]) -> Result<Result<(), Refusal>, StoreError> {
         let Ok(parsed) = AccessStatement::verify(statement) else { return Ok(Err(Refusal::Invalid)) };
-        let Some(mut list) = self.list().map_err(store_error)? else { return Ok(Err(Refusal::NoMailbox)) };
+        let (Some(mailbox), Some(mut list)) = (self.mailbox(), self.list().map_err(store_error)?) else {
+            return Ok(Err(Refusal::NoMailbox));
+        };
         match list.add(parsed) {
             Ok(false) => Ok(Ok(())),
             Ok(true) => {
-                let mailbox = self.mailbox;
-                keep_statement(self.write()?, &mailbox, statement).map_err(store_error)?;
+                keep_statement(self.write()?, &mailbox.id, statement).map_err(store_error)?;
                 Ok(Ok(()))
             }
             Err(_) => Ok(Err(Refusal::NotPermitted)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use automerge::{ROOT, transaction::Transactable};
+    use ties_sealed_log::Role;
+
+    use super::*;
+    use crate::document::DocumentId;
+    use crate::edit::EditError;
+    use crate::environment::Environment;
+    use crate::space::{CreateOptions, Space};
+
+    fn space() -> Space {
+        let options = CreateOptions { device_name: "laptop".into(), recovery: false };
+        Space::create_in(Store::in_memory().unwrap(), (), &options, Environment::system()).unwrap().0
+    }
+
+    fn put(space: &Space, key: &str) {
+        let document = DocumentId([7; 16]);
+        space.write(|edit| edit.change(document, |list| list.put(ROOT, key, true).map_err(EditError::from))).unwrap();
+    }
+
+    fn entries(space: &Space) -> Vec<Entry> {
+        let snapshot = space.inner.store.read().unwrap();
+        let log = snapshot.log(SPACE_NUMBER);
+        log.vector().unwrap().logs().flat_map(|id| log.after(&id, 0, usize::MAX).unwrap()).collect()
+    }
+
+    fn take(space: &Space, entries: &[Entry]) -> Vec<Taken> {
+        let mut replica = DeviceReplica::without_relay(&space.inner.store).unwrap();
+        entries.iter().map(|entry| replica.take(entry).unwrap()).collect()
+    }
+
+    #[test]
+    fn without_a_relay_a_log_comes_in_if_it_is_known_or_opens_under_a_key_that_is_here() {
+        let host = space();
+        put(&host, "milk");
+        let relay = ties_sealed_log::RelaySecret::from_secret(&ties_sealed_log::Secret::new([7; 32])).id();
+        let address = ties_net::RelayAddress::new(ties_net::Scheme::Loopback, "127.0.0.1", 7700, relay).unwrap();
+        let road = host.offline().add_relay(&address.to_string()).unwrap();
+        let store = Store::in_memory().unwrap();
+        let guest = host.offline().admit(&road, Role::Writer, store, (), "phone", Environment::system()).unwrap();
+        let (hosts, guests) = (entries(&host), entries(&guest));
+        assert_eq!(take(&host, &guests), vec![Taken::Log(Appended::Extended); guests.len()]);
+        assert_eq!(take(&guest, &hosts), vec![Taken::Log(Appended::Extended); hosts.len()]);
+        put(&host, "bread");
+        assert!(take(&host, &entries(&host)).iter().all(|taken| *taken == Taken::Log(Appended::Known)));
+        // Whoever has no key of this space makes nobody take anything, not even what continues such a log.
+        let strangers = entries(&space());
+        assert_eq!(take(&host, &strangers), vec![Taken::Refused(Refusal::NotOpened); strangers.len()]);
+        assert_eq!(take(&guest, &hosts[1..2]), vec![Taken::Refused(Refusal::NotOpened)]);
     }
 }
