@@ -299,7 +299,9 @@ impl Reader {
             match pref.values.first().and_then(|pref| pref.trim().parse().ok()).filter(|pref| (1..=100).contains(pref))
             {
                 Some(pref) => marks.pref = Some(pref),
-                None => property.params.push(pref),
+                // What is no number is kept as it came, unless it stands beside one.
+                None if marks.pref.is_none() => property.params.push(pref),
+                None => {}
             }
         }
         if !unknown.is_empty() {

@@ -5,6 +5,8 @@ use ties_model::{
     Address, Anniversary, Email, Language, Link, Marks, OnlineService, Organization, Person, Phone, Relation, Title,
 };
 
+use super::property::{Param, split_quoted};
+
 /// An item with marks, as far as putting it among others goes.
 pub(super) trait Placed: Clone + PartialEq {
     fn marks(&mut self) -> &mut Marks;
@@ -64,9 +66,16 @@ fn unite(ours: &Marks, theirs: &Marks) -> Option<Marks> {
         (true, _) => Some(b.clone()),
         _ => (a == b).then(|| a.clone()),
     };
+    let pref = [ours.pref, theirs.pref].into_iter().flatten().min();
+    let params = either(&ours.params, &theirs.params)?;
+    // A preference that could not be read is kept as a parameter; beside one that could it would be read no more.
+    let is_pref = |text: &str| Param::read(text).is_some_and(|param| param.name == "PREF");
+    if pref.is_some() && split_quoted(&params, ';').into_iter().any(is_pref) {
+        return None;
+    }
     Some(Marks {
         contexts: ours.contexts.union(&theirs.contexts).cloned().collect(),
-        pref: [ours.pref, theirs.pref].into_iter().flatten().min(),
+        pref,
         label: either(&ours.label, &theirs.label)?,
         // A group binds a property to its label. Without one it says nothing, and is not given out again.
         group: if ours.label.is_empty() && !theirs.label.is_empty() || ours.group.is_empty() {
@@ -74,7 +83,7 @@ fn unite(ours: &Marks, theirs: &Marks) -> Option<Marks> {
         } else {
             ours.group.clone()
         },
-        params: either(&ours.params, &theirs.params)?,
+        params,
     })
 }
 

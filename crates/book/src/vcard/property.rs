@@ -153,7 +153,7 @@ impl Property {
 }
 
 impl Param {
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let Some((name, value)) = text.split_once('=') else {
             let word = text.to_ascii_uppercase();
@@ -278,7 +278,7 @@ fn split_escaped(value: &str, at: char) -> Vec<&str> {
 }
 
 /// Parts a header at a character outside quotes.
-fn split_quoted(header: &str, at: char) -> Vec<&str> {
+pub(super) fn split_quoted(header: &str, at: char) -> Vec<&str> {
     let mut quoted = false;
     let split = header.split(move |c: char| {
         quoted ^= c == '"';
