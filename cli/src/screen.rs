@@ -226,6 +226,9 @@ impl Screen<'_> {
 
 /// A relay's address as shown: without the key, which says nothing to a reader.
 pub(crate) fn road(url: &str) -> String {
+    if url.starts_with("folder:") {
+        return inline(url).into_owned();
+    }
     let short = url.split('#').next().unwrap_or(url);
     let short = match short.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('@'))) {
         Some((scheme, Some((_, host)))) => format!("{scheme}://{host}"),

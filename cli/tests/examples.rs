@@ -117,6 +117,14 @@ fn real(line: &str, relay: &Relay, device: &Device) -> String {
     {
         line = line.replace(invented, real);
     }
+    if line.contains("/media/stick") && !line.starts_with("ties recover") {
+        let stick = device.path("stick");
+        let _ = std::fs::create_dir(&stick);
+        if line.starts_with("ties relay remove") {
+            device.run(["relay", "add", &format!("folder:{}", stick.display())]).ok();
+        }
+        line = line.replace("/media/stick", &stick.display().to_string());
+    }
     if line.starts_with("ties demo") {
         // A thousand people take a slow build of the program minutes.
         line = line.replace(" --people 200", "") + " --people 20";

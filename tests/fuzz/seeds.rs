@@ -73,6 +73,9 @@ fn write_the_valid_inputs() {
     for (name, text) in hex_of_lines("../crates/sync/tests/wire/vectors/ticket.txt") {
         write("pairing", &format!("ticket-{name}"), &text);
     }
+    for (name, bytes) in hex_of_lines("../crates/sync/tests/wire/vectors/parcel.txt") {
+        write("parcel", &name, &bytes);
+    }
     let key = RelaySecret::from_secret(&Secret::new([8; 32])).id();
     for (name, scheme, host) in
         [("pinned", Scheme::Pinned, "[2001:db8::1]"), ("loopback", Scheme::Loopback, "127.0.0.1")]

@@ -24,17 +24,21 @@ use crate::{signals, terminal};
 #[derive(Debug, Subcommand)]
 #[command(
     infer_subcommands = true,
-    after_help = "A relay stores and forwards sealed changes and can read none of them.
+    after_help = "A relay stores and forwards sealed changes and can read none of them; a folder (a stick, a synced folder) carries \
+them too.
 
 Examples:
   ties relay add ties://KEY@relay.example:7700
+  ties relay add folder:/media/stick
   ties relay serve --listen 127.0.0.1:7700 --data ~/relay --open"
 )]
 pub(crate) enum Relay {
-    /// Use a relay from now on
+    /// Use a relay, or a folder, from now on
     Add(Add),
-    /// List the relays in use
+    /// List the relays and folders in use
     List(List),
+    /// Visit a folder no more
+    Remove(RemoveFolder),
     /// Run a relay
     Serve(Serve),
     /// Make an invite token for a relay of your own
@@ -46,6 +50,7 @@ impl Relay {
         match self {
             Self::Add(add) => add.run(desk),
             Self::List(_) => list(desk),
+            Self::Remove(remove) => remove.run(desk),
             Self::Serve(serve) => serve.run(desk),
             Self::Token(token) => token.run(desk),
         }
@@ -54,14 +59,18 @@ impl Relay {
 
 /// The words of `ties relay add`.
 #[derive(Debug, Args)]
-#[command(after_help = "The address is what the relay prints when it is ready; the part with the key pins it.
+#[command(
+    after_help = "The address is what the relay prints when it is ready; the part with the key pins it. A folder is \
+visited by each `ties sync` of this device alone: on others it has other paths.
 
 Examples:
   ties relay add ws://127.0.0.1:7700#KEY
+  ties relay add folder:/media/stick
   ties relay add ties://KEY@relay.example:7700 --token-file token.txt
-  ties relay add wss://relay.example/ties#KEY --token-file - < token.txt")]
+  ties relay add wss://relay.example/ties#KEY --token-file - < token.txt"
+)]
 pub(crate) struct Add {
-    /// Address with key: ties://KEY@HOST:PORT, wss://HOST/PATH#KEY, or on this host ws://127.0.0.1:PORT#KEY
+    /// Address with key: ties://KEY@HOST:PORT, wss://HOST/PATH#KEY, or on this host ws://127.0.0.1:PORT#KEY; or folder:DIR
     url: String,
 
     /// File with the operator's invite token (`-`: standard input)
@@ -89,7 +98,8 @@ impl Add {
             return shell.value(&json!({"schema": SCHEMA, "added": url}));
         }
         let relay = palette::strong(&road(&url));
-        shell.line(format!("{} {relay}", palette::good("+ relay")))?;
+        let what = if url.starts_with("folder:") { "+" } else { "+ relay" };
+        shell.line(format!("{} {relay}", palette::good(what)))?;
         shell.remark(format!("Next: {}", palette::code("ties sync")));
         Ok(())
     }
@@ -127,6 +137,33 @@ fn list(desk: &mut Desk<'_>) -> Outcome {
     }
     let now = desk.now();
     desk.shell.lines(relays.iter().map(|relay: &RelayRow| status::relay(relay, now)).collect::<Vec<_>>())
+}
+
+/// The words of `ties relay remove`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What lies in the folder stays there. A relay cannot be taken off here: it belongs to all devices.
+
+Examples:
+  ties relay remove folder:/media/stick
+  ties relay remove folder:/media/stick --json"
+)]
+pub(crate) struct RemoveFolder {
+    /// The folder's address, as `ties relay list` shows it
+    #[arg(value_name = "folder:DIR")]
+    url: String,
+}
+
+impl RemoveFolder {
+    fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        let Reply::RelayRemoved { url } = desk.answer(Request::RelayRemove { url: self.url })? else {
+            return Err(unexpected());
+        };
+        if desk.shell.json() {
+            return desk.shell.value(&json!({"schema": SCHEMA, "removed": url}));
+        }
+        desk.shell.line(format!("{} {}", palette::warning("-"), palette::strong(&road(&url))))
+    }
 }
 
 /// The words of `ties relay serve`.

@@ -129,7 +129,9 @@ fn holder(person: &Candidate) -> String {
 /// A line for each relay, or one that says there is none.
 pub(super) fn roads(state: &State, now: Timestamp) -> Vec<String> {
     if state.relays.is_empty() {
-        return vec![palette::faint("No relay: changes stay on this device (ties relay add URL).")];
+        return vec![palette::faint(
+            "No relay: changes stay on this device (ties relay add URL, or ties sync --folder DIR).",
+        )];
     }
     state.relays.iter().map(|one| relay(one, now)).collect()
 }

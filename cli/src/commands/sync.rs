@@ -1,5 +1,7 @@
 //! `ties sync`: exchanges changes with the other devices.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 use ties_book::api::{RelaySync, Reply, Request, SyncReport};
@@ -13,16 +15,25 @@ use crate::signals;
 
 /// The words of `ties sync`.
 #[derive(Debug, Args)]
-#[command(after_help = "One line for each relay; the exit code is 1 if one of them failed.
+#[command(
+    after_help = "One line for each relay and folder; the exit code is 1 if one of them failed. In a folder (a stick, a synced \
+folder, a network drive) changes are left in files that nobody else can read, for your other devices to take when they visit \
+it; no relay is needed for that.
 
 Examples:
   ties sync
   ties sync --watch
-  ties sync --json")]
+  ties sync --folder /media/stick
+  ties sync --json"
+)]
 pub(crate) struct Sync {
     /// Stay connected and exchange changes as they come, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
+
+    /// Exchange with this folder, and with nothing else that was not named (may be repeated)
+    #[arg(long, value_name = "DIR", conflicts_with = "watch")]
+    folder: Vec<PathBuf>,
 }
 
 impl Sync {
@@ -38,10 +49,14 @@ impl Sync {
                 }
             });
         }
+        let request = match self.folder.is_empty() {
+            true => Request::Sync,
+            false => Request::SyncFolders { folders: self.folder },
+        };
         let mut screen = Screen::new(shell).keeping_notices();
         let reply = desk::wait(async {
             tokio::select! {
-                reply = book.handle(Request::Sync, &mut screen) => reply.map_err(Failure::from),
+                reply = book.handle(request, &mut screen) => reply.map_err(Failure::from),
                 () = signals::stop_requested() => Err(
                     Failure::failed("stopped; what was exchanged is kept, the next sync goes on from there")
                 ),
@@ -82,13 +97,17 @@ pub(super) fn line(relay: &RelaySync) -> String {
 pub(super) fn outcome(report: &SyncReport) -> Outcome {
     if report.relays.is_empty() {
         return Err(Failure::failed("there is no relay to sync through")
-            .hint("ties relay add URL; ties relay serve runs one of your own"));
+            .hint("ties relay add URL, or ties sync --folder DIR; ties relay serve runs a relay of your own"));
     }
     let failed = report.relays.iter().filter(|relay| relay.error.is_some()).count() as u64;
     match failed {
         0 => Ok(()),
         _ => {
-            let roads = amount::counted(failed, "relay", "relays");
+            let folders = report.relays.iter().any(|one| one.url.starts_with("folder:"));
+            let roads = match folders {
+                true => amount::counted(failed, "road", "roads"),
+                false => amount::counted(failed, "relay", "relays"),
+            };
             let hint = report.relays.iter().find_map(|relay| relay.hint.as_deref());
             let hint = hint.unwrap_or("everything is kept here; ties status shows what waits");
             Err(Failure::failed(format!("{roads} of {} failed", report.relays.len())).hint(hint))

@@ -189,12 +189,18 @@ pub enum Request {
     /// Uses a relay from now on, creating the mailbox there if needed. Answered by [`Reply::RelayAdded`]. Needs
     /// [`Book::handle`](crate::Book::handle).
     RelayAdd {
-        /// `ties://<relay key>@host:port`, `wss://host/path#<relay key>` or, on loopback, `ws://127.0.0.1:port#<relay key>`.
+        /// `ties://<relay key>@host:port`, `wss://host/path#<relay key>` or, on loopback, `ws://127.0.0.1:port#<relay key>`;
+        /// or `folder:DIR`, which is visited by this device alone.
         url: String,
         /// The operator's invite token, where one is asked for.
         token: Option<Secret>,
     },
-    /// Lists the relays. Answered by [`Reply::Relays`].
+    /// Visits a folder no more. Answered by [`Reply::RelayRemoved`].
+    RelayRemove {
+        /// `folder:DIR`.
+        url: String,
+    },
+    /// Lists the relays and folders. Answered by [`Reply::Relays`].
     RelayList,
     /// Says how things are: devices, relays, what waits and why. Answered by [`Reply::Status`].
     Status,
@@ -205,9 +211,15 @@ pub enum Request {
         /// How they begin.
         beginning: String,
     },
-    /// Exchanges everything with every relay once. Answered by [`Reply::Synced`]. Needs
+    /// Exchanges everything with every relay and every folder that was added, once. Answered by [`Reply::Synced`]. Needs
     /// [`Book::handle`](crate::Book::handle).
     Sync,
+    /// Exchanges everything with these folders and nothing else, once. Answered by [`Reply::Synced`]. Needs
+    /// [`Book::handle`](crate::Book::handle).
+    SyncFolders {
+        /// Sticks, synced folders, network drives.
+        folders: Vec<PathBuf>,
+    },
     /// Stays connected and exchanges changes as they come, reconnecting as needed; never answered, only events. Drop
     /// the future of [`Book::handle`](crate::Book::handle) to end it.
     SyncWatch,
@@ -216,7 +228,10 @@ pub enum Request {
 impl Request {
     /// Whether the request is answered from this device alone, by [`Book::answer`](crate::Book::answer).
     pub fn is_local(&self) -> bool {
-        !matches!(self, Self::DeviceAdd { .. } | Self::RelayAdd { .. } | Self::Sync | Self::SyncWatch)
+        !matches!(
+            self,
+            Self::DeviceAdd { .. } | Self::RelayAdd { .. } | Self::Sync | Self::SyncFolders { .. } | Self::SyncWatch
+        )
     }
 }
 
@@ -398,6 +413,11 @@ pub enum Reply {
     DeviceAdded {
         /// The name it gave itself.
         name: String,
+    },
+    /// A folder was taken off the roads.
+    RelayRemoved {
+        /// Its address.
+        url: String,
     },
     /// A relay was added.
     RelayAdded {

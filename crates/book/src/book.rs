@@ -92,6 +92,7 @@ impl Book {
                 added
             }
             Request::Sync => self.sync(face).await.map(Reply::Synced),
+            Request::SyncFolders { folders } => self.sync_folders(&folders, face).await.map(Reply::Synced),
             Request::SyncWatch => self.sync_watch(face).await,
             local => self.answer(local, face),
         }
@@ -191,9 +192,12 @@ impl Book {
             Request::Complete { what, beginning } => {
                 self.complete(what, &beginning).map(|words| Reply::Completions { words })
             }
-            Request::DeviceAdd { .. } | Request::RelayAdd { .. } | Request::Sync | Request::SyncWatch => {
-                Err(BookError::new(ErrorKind::Usage, "this request needs the network"))
-            }
+            Request::RelayRemove { url } => self.relay_remove(&url),
+            Request::DeviceAdd { .. }
+            | Request::RelayAdd { .. }
+            | Request::Sync
+            | Request::SyncFolders { .. }
+            | Request::SyncWatch => Err(BookError::new(ErrorKind::Usage, "this request needs the network")),
         }
     }
 

@@ -1,10 +1,11 @@
 //! How things stand: devices, relays, what waits and why.
 
-use ties_engine::{Alert, AlertKind, Device, RoadStatus, Role, SetAside, View, Waiting};
+use ties_engine::{Alert, AlertKind, Device, FolderStatus, RoadStatus, Role, SetAside, View, Waiting};
 
 use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, RelayAlert, RelayRow, Reply, Status};
 use crate::book::Book;
 use crate::engine::fault;
+use crate::folders;
 use crate::handle;
 use crate::resolve::{self, Record};
 use crate::rows::{self, Index};
@@ -18,7 +19,7 @@ impl Book {
 
     pub(crate) fn relay_list(&self) -> Result<Reply, BookError> {
         let status = self.space.status().map_err(fault)?;
-        Ok(Reply::Relays { relays: status.roads.into_iter().map(relay_row).collect() })
+        Ok(Reply::Relays { relays: road_rows(status.roads, status.folders) })
     }
 
     pub(crate) fn status(&self) -> Result<Reply, BookError> {
@@ -29,7 +30,8 @@ impl Book {
         if status.bad > 0 {
             waiting.push(set_aside(status.bad, &status.set_aside));
         }
-        let unsent = status.roads.iter().any(|road| road.error.is_some() && road.to_send > 0);
+        let unsent = status.roads.iter().any(|road| road.error.is_some() && road.to_send > 0)
+            || status.folders.iter().any(|folder| folder.error.is_some() && folder.to_send > 0);
         let quarantined = self.space.quarantined().map_err(fault)?;
         let accused = status.roads.iter().any(|road| !road.alerts.is_empty());
         let stuck = unsent || accused || !waiting.is_empty() || quarantined > 0;
@@ -40,7 +42,7 @@ impl Book {
             notes: count(b"n")?,
             devices: device_rows(&status.devices),
             logs: self.device_logs()?,
-            relays: status.roads.into_iter().map(relay_row).collect(),
+            relays: road_rows(status.roads, status.folders),
             waiting,
             removed: self.removed()?,
             quarantined,
@@ -97,6 +99,11 @@ fn device_row(device: &Device) -> DeviceRow {
         added: instant(device.added).filter(|_| device.added > 0),
         last_heard: heard.and_then(instant),
     }
+}
+
+/// The relays, then the folders.
+fn road_rows(roads: Vec<RoadStatus>, folders: Vec<FolderStatus>) -> Vec<RelayRow> {
+    roads.into_iter().map(relay_row).chain(folders.into_iter().map(folders::status_row)).collect()
 }
 
 fn relay_row(road: RoadStatus) -> RelayRow {

@@ -36,6 +36,7 @@ mod engine;
 mod environment;
 mod export;
 mod fold;
+mod folders;
 mod front_matter;
 mod groups;
 mod handle;

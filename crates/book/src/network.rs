@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ties_engine::{
     ConnectError, ConversationError, HandshakeError, Invitation, JoinOptions, LinkFailure, News, PairError,
-    PairingError, Refusal, RelayAddress, Road, RoadError, Role, SessionError, Space, SyncEvent,
+    PairingError, Refusal, RelayAddress, Road, RoadError, RoadReport, Role, SessionError, Space, SyncEvent,
 };
 
 use crate::api::{
@@ -15,7 +15,7 @@ use crate::api::{
 use crate::book::Book;
 use crate::devices::{self, instant, role};
 use crate::engine::{BookRows, fault};
-use crate::{environment, opening};
+use crate::{environment, folders, opening};
 
 impl Book {
     /// Makes the book of another device this device's too, as the guest of a code or ticket, and fetches everything. To be
@@ -54,18 +54,31 @@ impl Book {
     }
 
     pub(crate) async fn relay_add(&self, url: &str, token: Option<&Secret>) -> Result<Reply, BookError> {
+        if let Some(path) = folders::path_of(url.trim()) {
+            return match token {
+                None => self.folder_add(path),
+                Some(_) => Err(BookError::new(ErrorKind::Usage, "a folder asks for no token")),
+            };
+        }
         let token = token.map(|token| invite_token(token.expose())).transpose()?;
         let road = self.space.add_relay(url, token).await.map_err(|error| unusable(url, error))?;
         Ok(Reply::RelayAdded { url: road.address })
     }
 
     pub(crate) async fn sync(&self, face: &mut dyn Face) -> Result<SyncReport, BookError> {
-        if self.space.roads().map_err(fault)?.is_empty() {
+        let mut folders = self.sync_standing_folders(face).await?;
+        if folders.is_empty() && self.space.roads().map_err(fault)?.is_empty() {
             return Err(no_relay());
         }
+        // What a stick brought goes on to the relays at once.
         let reports = self.space.sync(|event| self.tell(face, event)).await.map_err(fault)?;
         self.tell_newcomers(face)?;
         self.tell_logs(face)?;
+        let received = |report: &RoadReport| report.outcome.as_ref().is_ok_and(|tally| tally.entries_received > 0);
+        if reports.iter().any(received) {
+            let again = self.sync_standing_folders(face).await?;
+            folders = folders::both(folders, again);
+        }
         let relays = reports.into_iter().map(|report| match report.outcome {
             Ok(tally) => RelaySync {
                 url: report.road.address,
@@ -83,7 +96,7 @@ impl Book {
                 ..RelaySync::default()
             },
         });
-        Ok(SyncReport { relays: relays.collect() })
+        Ok(SyncReport { relays: relays.chain(folders).collect() })
     }
 
     pub(crate) async fn sync_watch(&self, face: &mut dyn Face) -> Result<Reply, BookError> {
@@ -166,7 +179,7 @@ impl Book {
         Ok(())
     }
 
-    fn tell(&self, face: &mut dyn Face, event: SyncEvent) {
+    pub(crate) fn tell(&self, face: &mut dyn Face, event: SyncEvent) {
         let said = match event {
             SyncEvent::News(_, News::Forked { log }) => self.fork(&log),
             event => said(event),
@@ -200,6 +213,7 @@ fn said(event: SyncEvent) -> Option<Event> {
             notice(&road, "was wiped or restored since the last time; it gets back what it lost")
         }
         SyncEvent::MailboxRestored(road) => notice(&road, "had lost the mailbox; it was made again"),
+        SyncEvent::Folder(path, news) => folders::said(&path, &news),
         SyncEvent::News(road, News::Received { entries, .. }) => {
             Event::Exchanged { url: url(road), sent: 0, received: entries as u64 }
         }
@@ -234,7 +248,8 @@ fn invite_token(text: &str) -> Result<[u8; 16], BookError> {
 }
 
 fn no_relay() -> BookError {
-    BookError::new(ErrorKind::Failed, "there is no relay to sync with").hint("ties relay add URL")
+    BookError::new(ErrorKind::Failed, "there is no relay to sync with")
+        .hint("ties relay add URL, or ties sync --folder DIR for a stick or a synced folder")
 }
 
 pub(crate) fn unusable(url: &str, error: RoadError) -> BookError {

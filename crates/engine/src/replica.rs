@@ -50,7 +50,6 @@ impl<'s> DeviceReplica<'s> {
 
     /// With no relay in between (a folder, another device): takes logs that are known here and logs that open under a key
     /// held here. There is no mailbox, no access list and no opening.
-    #[allow(dead_code, reason = "its callers come with the next roads")]
     pub(crate) fn without_relay(store: &'s Store) -> Result<Self, Fault> {
         Self::behind(store, Gate::Keys(None))
     }

@@ -204,25 +204,47 @@ impl Inner {
     /// the mailbox's list to what the members may do, members that lack a key get it, and whoever watches a removal learns
     /// that it is known here. Returns whether anything was missing; writes nothing if not.
     pub(crate) fn tidy(&self, road: &Road) -> Result<bool, Fault> {
+        self.tidy_at(Some(road))
+    }
+
+    /// As [`Self::tidy`], for all relays, where none of them is met: with no relay at all there are keys and removals still.
+    pub(crate) fn tidy_everywhere(&self) -> Result<bool, Fault> {
+        let roads = roads(&self.store.read()?)?;
+        if roads.is_empty() {
+            return self.tidy_at(None);
+        }
+        let mut any = false;
+        for road in &roads {
+            any |= self.tidy(road)?;
+        }
+        Ok(any)
+    }
+
+    fn tidy_at(&self, road: Option<&Road>) -> Result<bool, Fault> {
         let snapshot = self.store.read()?;
-        let key = self.pseudonym(&road.relay)?;
-        let told = snapshot.get(PSEUDONYMS, &[road.relay.0, key.id().0].concat())?.is_some();
-        let mislisted = mislisted(&snapshot, road, &key.id())?;
+        let known = road.map(|road| self.pseudonym(&road.relay).map(|key| (road, key))).transpose()?;
+        let (mut told, mut wrong) = (true, Vec::new());
+        if let Some((road, key)) = &known {
+            told = snapshot.get(PSEUDONYMS, &[road.relay.0, key.id().0].concat())?.is_some();
+            wrong = mislisted(&snapshot, road, &key.id())?;
+        }
         let lacking = lacking(&snapshot)?;
         let owes_word = owes_word(&snapshot)?;
         let receipts = crate::receipts::due(&snapshot, self.now())?;
-        let nothing = mislisted.is_empty() && lacking.is_empty() && !owes_word && receipts.is_none();
+        let nothing = wrong.is_empty() && lacking.is_empty() && !owes_word && receipts.is_none();
         if (told && nothing) || !is_member(&snapshot)? {
             return Ok(false);
         }
         drop(snapshot);
         let mut transaction = self.store.write()?;
-        if !told {
-            let mine = own_pseudonym(&transaction, &road.relay, &key.id())?;
-            self.write_roads(&mut transaction, Roads { pseudonyms: vec![mine], ..Roads::default() })?;
-        }
-        if !mislisted.is_empty() {
-            self.enlist(&mut transaction, road, &key, &mislisted, Vec::new())?;
+        if let Some((road, key)) = &known {
+            if !told {
+                let mine = own_pseudonym(&transaction, &road.relay, &key.id())?;
+                self.write_roads(&mut transaction, Roads { pseudonyms: vec![mine], ..Roads::default() })?;
+            }
+            if !wrong.is_empty() {
+                self.enlist(&mut transaction, road, key, &wrong, Vec::new())?;
+            }
         }
         for lack in &lacking {
             share(&mut transaction, &mut self.environment(), lack)?;

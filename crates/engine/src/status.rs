@@ -5,6 +5,7 @@ use ties_store::{Read, StoredLog, Table};
 
 use crate::alerts::{Alert, alerts};
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
+use crate::folder::{FolderStatus, folder_states};
 use crate::records::{BAD, CONTACTS, ContactRecord, DEVICE, DeviceRecord, Fault, Waiting, parse_place, record};
 use crate::roads::{Road, roads};
 use crate::roster::Roster;
@@ -55,6 +56,8 @@ pub struct Status {
     pub devices: Vec<Device>,
     /// All relays.
     pub roads: Vec<RoadStatus>,
+    /// The folders that this device visits.
+    pub folders: Vec<FolderStatus>,
     /// Entries that wait, by reason.
     pub waiting: Vec<(Waiting, usize)>,
     /// How many entries were refused for what they hold.
@@ -113,6 +116,7 @@ impl Space {
         Ok(Status {
             devices: devices(&snapshot)?,
             roads: road_states,
+            folders: folder_states(&snapshot)?,
             waiting: waiting(&snapshot)?,
             bad: bad.len(),
             set_aside: set_aside(&snapshot, bad)?,

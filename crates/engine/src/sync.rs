@@ -1,5 +1,6 @@
 //! Meeting at relays: once, or for as long as somebody watches.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ties_net::{Backoff, RelayAddress};
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::author::SPACE_NUMBER;
 use crate::conversation::{Conversation, ConversationError, News, Turn};
+use crate::folder::FolderNews;
 use crate::poke::Listener;
 use crate::records::{CONTACTS, ContactRecord, Fault, put_record, record};
 use crate::relay_link::RelayLink;
@@ -26,6 +28,8 @@ pub enum SyncEvent {
     RelayReset(Road),
     /// The mailbox was gone; it was made again and is being refilled.
     MailboxRestored(Road),
+    /// Something happened while a folder was visited.
+    Folder(PathBuf, FolderNews),
     /// Something happened in the conversation.
     News(Road, News),
     /// It broke off; the next attempt comes after this time.
@@ -82,7 +86,7 @@ impl Tally {
 }
 
 /// Frames that are taken in one transaction.
-const TURN: usize = 8 << 20;
+pub(crate) const TURN: usize = 8 << 20;
 /// How often a watcher looks by itself whether another process wrote.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often a watcher writes down how far a relay is.
@@ -394,7 +398,7 @@ fn handle(
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

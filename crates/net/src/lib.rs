@@ -1,4 +1,5 @@
-//! Links that carry frames between two programs: a WebSocket to a relay, with TLS 1.3 everywhere but on loopback.
+//! Links that carry frames between two programs: a WebSocket to a relay, with TLS 1.3 everywhere but on loopback. And a
+//! [`Depot`], where files are left for others in a folder that anything may carry.
 //!
 //! The crate moves bytes. It knows no entry, no session and no mailbox, and it does not decide who may speak: it hands
 //! up what a handshake above it needs to bind itself to this one connection ([`Link::exporter`], [`Link::host`]).
@@ -25,6 +26,7 @@ mod address;
 mod backoff;
 mod certified;
 mod connect;
+mod depot;
 mod link;
 mod pinned;
 mod replayed;
@@ -34,5 +36,6 @@ pub use address::{AddressError, RelayAddress, Scheme};
 pub use backoff::Backoff;
 pub use certified::CertificateError;
 pub use connect::{ConnectError, connect};
+pub use depot::{Depot, DepotError, Listed};
 pub use link::{ClosingReason, Heartbeat, Link, LinkError, LinkReader, LinkWriter, MAX_FRAME};
 pub use pinned::{EXPORTER_LABEL, IdentityError};

@@ -2,7 +2,8 @@
 //!
 //! A [`Session`] reconciles two replicas over any link: a relay's, a peer's. [`ExpectHello`] and [`ExpectAuth`] are the
 //! two ends of the proof that comes before a relay's session; [`Host`] and [`Guest`] admit a new device by [`Ticket`], on which
-//! [`ExpectHail`] and [`ExpectOffer`] agree where there is only a [`Code`] of three words.
+//! [`ExpectHail`] and [`ExpectOffer`] agree where there is only a [`Code`] of three words. A [`Parcel`] carries
+//! entries between replicas that never hold a session, as a file.
 //!
 //! The crate is pure: it owns no socket, no clock and no randomness. What happened goes in, what to do comes out; time
 //! is the host's, as a duration since whatever moment it likes.
@@ -21,6 +22,7 @@ mod code_pairing;
 mod cpace;
 mod handshake;
 mod pairing;
+mod parcel;
 mod replica;
 mod sending;
 mod session;
@@ -31,6 +33,7 @@ pub use code::{Code, CodeError};
 pub use code_pairing::{Agreed, ExpectConfirm, ExpectHail, ExpectOffer, ExpectProof, Invited, Stake};
 pub use handshake::{Channel, ExpectAuth, ExpectHello, ExpectWelcome, Greeted, Greeting, HandshakeError};
 pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, PairingError, Welcome, share_keys};
+pub use parcel::{MAX_PARCEL, MAX_RUNS, PARCEL_HEAD, Packing, Parcel, ParcelError, Part, Run, place_name};
 pub use replica::{Replica, Taken};
 pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
 pub use ticket::{Ticket, TicketError};

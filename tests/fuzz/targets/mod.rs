@@ -25,6 +25,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("pairing", talk::pairing),
     ("relay", talk::relay),
     ("conversation", talk::conversation),
+    ("parcel", files::parcel),
     ("import", files::import),
     ("vcard", files::vcard),
     ("edit", files::edit),

@@ -9,12 +9,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_bytes::ByteBuf;
 use ties_sealed_log::{
-    DeviceId, DeviceKeys, EntryName, EpochId, EpochKey, KnownPseudonym, LogId, MailboxId, PseudonymKey, RelayRoad,
-    RelaySecret, Secret, SpaceId, Tip, TipRecord,
+    DeviceId, DeviceKeys, Entry, EntryName, EpochId, EpochKey, KnownPseudonym, LogId, LogKey, MailboxId, Payload,
+    Position, PseudonymKey, RelayRoad, RelaySecret, Sealed, Secret, SpaceId, Tip, TipRecord,
 };
 use ties_sync::{
-    Channel, ExpectAuth, ExpectHello, Guest, GuestStep, Host, HostStep, MAX_FRAME, Message, Refusal, Ticket, VERSION,
-    Welcome, share_keys,
+    Channel, ExpectAuth, ExpectHello, Guest, GuestStep, Host, HostStep, MAX_FRAME, Message, Packing, Parcel, Refusal,
+    Ticket, VERSION, Welcome, place_name, share_keys,
 };
 
 /// Names and their bytes, in the order of a file's lines.
@@ -192,4 +192,31 @@ fn a_pairing_says_what_it_always_did() {
     let about =
         "The frames of a pairing: host seed 08 09 .., guest seed 09 0a .., the ticket of ticket.txt, ChaCha20 rng 7.";
     hold("pairing.txt", about, &Frozen(frames.map(|(name, frame)| (name.to_owned(), frame)).into()));
+}
+
+#[test]
+fn a_parcel_is_written_as_it_always_was() {
+    let (space, epoch, key) = (SpaceId(id(10)), EpochId(id(11)), EpochKey::new(Secret::new(id(12))));
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    let content = Sealed::new(&Payload::Beacon, Vec::new(), 7);
+    let mut packing = Packing::default();
+    for log in [16, 17] {
+        let log = LogKey::from_secret(&Secret::new(id(log)));
+        let mut position = Position::FIRST;
+        for _ in 0..2 {
+            let entry = Entry::seal(&log, position, &space, (&epoch, &key), &content, &mut rng).unwrap();
+            position = Position { seq: entry.seq() + 1, prev: entry.name() };
+            assert!(packing.add(&entry));
+        }
+    }
+    let parcel = packing.finish();
+    let bytes = parcel.encode();
+    assert_eq!(Parcel::decode(&bytes).unwrap(), parcel);
+    let made = Frozen(vec![
+        ("place".to_owned(), place_name("ties1/folder", &space.0).into_bytes()),
+        ("name".to_owned(), Parcel::file_name(&bytes).into_bytes()),
+        ("parcel".to_owned(), bytes),
+    ]);
+    let about = "Two beacons of each of two logs (secrets 10 11 .., 11 12 ..) of space 0a 0b .., epoch 0b 0c .. with key 0c 0d ..; ChaCha20 rng 7. Names as text.";
+    hold("parcel.txt", about, &made);
 }
