@@ -23,18 +23,25 @@ pub fn read_import(file_name: &str, bytes: &[u8]) {
 ///
 /// # Panics
 /// When what was written is no card, or a card that was imported from an export is exported otherwise. An export with lines
-/// that are none by the grammar (they come out as they came in) may change once more, and no further.
+/// that are none by the grammar (they come out as they came in) may change for a while, and settles.
 pub fn read_vcards(bytes: &[u8]) {
     let Ok(contents) = Contents::read(bytes) else { return };
     for card in contents.cards {
-        let first = written(&card, Dialect::V4);
-        let second = written_again(&first, &card.person.name.full);
-        if first != second && is_well_formed(&first) {
-            assert_eq!(second, first, "an export that was imported is exported alike");
+        let name = &card.person.name.full;
+        let (mut last, mut text) = (String::new(), written(&card, Dialect::V4));
+        for generation in 0..SETTLED_AFTER {
+            let next = written_again(&text, name);
+            last = std::mem::replace(&mut text, next);
+            if generation == 0 && is_well_formed(&last) {
+                assert_eq!(text, last, "an export that was imported is exported alike");
+            }
         }
-        assert_eq!(written_again(&second, &card.person.name.full), second, "even damage settles");
+        assert_eq!(text, last, "even damage settles");
     }
 }
+
+/// So often may an export change whose lines are none by the grammar.
+const SETTLED_AFTER: usize = 5;
 
 /// Whether every line is one by RFC 6350's grammar.
 fn is_well_formed(card: &str) -> bool {
