@@ -10,7 +10,8 @@ use tokio_tungstenite::accept_async_with_config;
 
 use crate::certified::{self, CertificateError};
 use crate::link::{Link, LinkError, websocket_config};
-use crate::pinned::{self, IdentityError};
+use crate::pinned;
+use crate::raw_key::{IdentityError, exporter};
 use crate::replayed::{Replayed, Stream};
 
 /// Turns accepted connections into links.
@@ -69,7 +70,7 @@ impl Acceptor {
         let stream = tls.accept(stream).await.map_err(AcceptError::Tls)?;
         let (_, session) = stream.get_ref();
         let exporter = match session.alpn_protocol() {
-            Some(pinned::PROTOCOL) => pinned::exporter(session),
+            Some(pinned::PROTOCOL) => exporter(session),
             // A proxy that goes on to a relay with a certificate, or a health check: nothing binds the two ends.
             _ if self.serves_the_web => Ok([0; 32]),
             _ => return Err(AcceptError::Tls(std::io::Error::other("the other end speaks another protocol"))),
@@ -111,7 +112,7 @@ pub enum AcceptError {
     Upgrade(#[source] LinkError),
 }
 
-async fn upgrade(mut stream: Box<dyn Stream>, exporter: [u8; 32]) -> Result<Accepted, AcceptError> {
+pub(crate) async fn upgrade(mut stream: Box<dyn Stream>, exporter: [u8; 32]) -> Result<Accepted, AcceptError> {
     let head = read_head(&mut stream).await?;
     let host = match Request::parse(&head)?.verdict() {
         Verdict::Upgrade { host } => host,

@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ties_sealed_log::RelayKey;
 
+use crate::raw_key::is_strong;
+
 /// How a relay is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
@@ -157,10 +159,7 @@ fn parse_key(text: &str) -> Result<RelayKey, AddressError> {
 }
 
 fn check_key(key: &RelayKey) -> Result<(), AddressError> {
-    match ed25519_dalek::VerifyingKey::from_bytes(&key.0) {
-        Ok(point) if !point.is_weak() => Ok(()),
-        _ => Err(AddressError::Key),
-    }
+    if is_strong(&key.0) { Ok(()) } else { Err(AddressError::Key) }
 }
 
 /// Says whether a host, as an address writes it, is this machine.
@@ -180,7 +179,7 @@ fn split_path(location: &str) -> Result<(&str, String), AddressError> {
     Ok((authority, path.to_owned()))
 }
 
-fn parse_authority(scheme: Scheme, authority: &str) -> Result<(&str, Option<u16>), AddressError> {
+pub(crate) fn parse_authority(scheme: Scheme, authority: &str) -> Result<(&str, Option<u16>), AddressError> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or(AddressError::Host)?;
@@ -231,7 +230,7 @@ fn is_name(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(label)
 }
 
-struct Bracketed<'a>(&'a str);
+pub(crate) struct Bracketed<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Bracketed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,6 +18,7 @@ use crate::address::{RelayAddress, Scheme};
 use crate::certified;
 use crate::link::{Link, websocket_config};
 use crate::pinned;
+use crate::raw_key::exporter;
 use crate::replayed::Stream;
 
 /// Dials a relay, as its address says: 15 seconds at most for name, TCP, TLS and the WebSocket's upgrade.
@@ -68,9 +69,12 @@ pub enum ConnectError {
 
 async fn connect_trusting(address: &RelayAddress, authorities: fn() -> RootCertStore) -> Result<Link, ConnectError> {
     let dial = async {
-        let tcp = reach(address).await?;
+        // `localhost` is whatever the resolver says; plain bytes must stay on this machine all the same.
+        let allowed = |at: &SocketAddr| address.scheme() != Scheme::Loopback || at.ip().is_loopback();
+        let tcp = reach(address.host(), address.port(), allowed).await?;
+        let request = format!("ws://{}{}", address.authority(), address.path());
         match address.scheme() {
-            Scheme::Loopback => upgrade(address, Box::new(tcp), NO_EXPORTER).await,
+            Scheme::Loopback => upgrade(&request, address.host(), Box::new(tcp), NO_EXPORTER).await,
             Scheme::WebPki => {
                 let (config, shown) = certified::client_config(authorities()).map_err(tls_error)?;
                 let tls = secure(address, tcp, Ok(config)).await?;
@@ -78,14 +82,14 @@ async fn connect_trusting(address: &RelayAddress, authorities: fn() -> RootCertS
                 let exporter = if session.alpn_protocol() == Some(pinned::PROTOCOL) {
                     // The relay itself: it will prove its key for this very session, which no stranger in between can
                     // pass on, whatever certificate that one shows.
-                    pinned::exporter(session).map_err(tls_error)?
+                    exporter(session).map_err(tls_error)?
                 } else if let Some(fault) = shown.fault() {
                     return Err(ConnectError::Certificate(fault.to_string()));
                 } else {
                     // A proxy ends TLS before the relay, so neither end counts on the exporter.
                     NO_EXPORTER
                 };
-                upgrade(address, Box::new(tls), exporter).await
+                upgrade(&request, address.host(), Box::new(tls), exporter).await
             }
             Scheme::Pinned => {
                 let tls = secure(address, tcp, pinned::client_config(address.key())).await?;
@@ -93,20 +97,22 @@ async fn connect_trusting(address: &RelayAddress, authorities: fn() -> RootCertS
                 if session.alpn_protocol() != Some(pinned::PROTOCOL) {
                     return Err(ConnectError::Tls(io::Error::other("the other end speaks another protocol")));
                 }
-                let exporter = pinned::exporter(session).map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
-                upgrade(address, Box::new(tls), exporter).await
+                let exporter = exporter(session).map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
+                upgrade(&request, address.host(), Box::new(tls), exporter).await
             }
         }
     };
     timeout(CONNECT_WITHIN, dial).await.map_err(|_| ConnectError::TimedOut)?
 }
 
-async fn reach(address: &RelayAddress) -> Result<TcpStream, ConnectError> {
-    let unknown = |source| ConnectError::Unknown { host: address.host().to_owned(), source };
-    let found =
-        tokio::net::lookup_host((address.host(), address.port())).await.map_err(|error| unknown(Some(error)))?;
-    // `localhost` is whatever the resolver says; plain bytes must stay on this machine all the same.
-    let allowed = |at: &SocketAddr| address.scheme() != Scheme::Loopback || at.ip().is_loopback();
+/// A TCP connection to the first of a host's addresses that answers.
+pub(crate) async fn reach(
+    host: &str,
+    port: u16,
+    allowed: impl Fn(&SocketAddr) -> bool,
+) -> Result<TcpStream, ConnectError> {
+    let unknown = |source| ConnectError::Unknown { host: host.to_owned(), source };
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| unknown(Some(error)))?;
 
     let mut failure = None;
     for at in found.filter(allowed) {
@@ -142,10 +148,14 @@ fn tls_failure(error: io::Error) -> ConnectError {
     }
 }
 
-async fn upgrade(address: &RelayAddress, stream: Box<dyn Stream>, exporter: [u8; 32]) -> Result<Link, ConnectError> {
-    let request = format!("ws://{}{}", address.authority(), address.path());
+pub(crate) async fn upgrade(
+    request: &str,
+    host: &str,
+    stream: Box<dyn Stream>,
+    exporter: [u8; 32],
+) -> Result<Link, ConnectError> {
     match client_async_with_config(request, stream, Some(websocket_config(READ_BUFFER))).await {
-        Ok((socket, _response)) => Ok(Link::new(socket, exporter, address.host().to_owned())),
+        Ok((socket, _response)) => Ok(Link::new(socket, exporter, host.to_owned())),
         Err(WsError::Http(response)) if response.status().as_u16() == 503 => Err(ConnectError::Busy),
         Err(WsError::Http(response)) => Err(ConnectError::Declined(response.status().as_u16())),
         Err(WsError::Io(error)) => Err(tls_failure_or_lost(error)),

@@ -47,6 +47,25 @@ impl Link {
         self.reader.recv().await
     }
 
+    /// Frames that are here already, up to about `bytes`.
+    ///
+    /// # Errors
+    /// As [`Self::recv`]. An ending in good order shows again at the next read.
+    pub async fn waiting(&mut self, mut bytes: usize) -> Result<Vec<Vec<u8>>, LinkError> {
+        let mut frames = Vec::new();
+        while bytes > 0 {
+            let frame = tokio::select! {
+                biased;
+                frame = self.recv() => frame?,
+                () = std::future::ready(()) => break,
+            };
+            let Some(frame) = frame else { break };
+            bytes = bytes.saturating_sub(frame.len());
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
     /// 32 bytes that bind a handshake to this TLS session (label [`crate::EXPORTER_LABEL`]); zeros without TLS and where
     /// a proxy may end it (`ws://`, `wss://`).
     pub fn exporter(&self) -> &[u8; 32] {

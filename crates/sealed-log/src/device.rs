@@ -73,6 +73,12 @@ impl DeviceKeys {
         PseudonymKey::from_secret(&secret)
     }
 
+    /// The seed of the Ed25519 key that this device proves to others of the space in TLS.
+    #[must_use]
+    pub fn tls_seed(&self) -> Secret {
+        Secret::new(self.tls.to_bytes())
+    }
+
     pub(crate) fn kem(&self) -> &KemSecret {
         &self.kem
     }

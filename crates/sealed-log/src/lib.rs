@@ -31,6 +31,7 @@ mod codec;
 #[cfg(feature = "test-support")]
 pub mod conformance;
 mod device;
+mod discovery;
 mod earlier;
 mod entry;
 mod ids;
@@ -65,6 +66,7 @@ pub use bodies::{
 };
 pub use codec::{DecodeError, decode, encode};
 pub use device::{DeviceCert, DeviceKeys};
+pub use discovery::{DiscoveryKey, LinkSide};
 pub use earlier::{EarlierError, EarlierKey};
 pub use entry::{ENTRY_VERSION, ENVELOPE_SEALED, Entry, EntryError, OpenError, Position};
 pub use ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, StatementName, hash};

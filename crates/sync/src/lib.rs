@@ -1,9 +1,9 @@
 //! What two replicas of sealed logs say to each other, and when.
 //!
 //! A [`Session`] reconciles two replicas over any link: a relay's, a peer's. [`ExpectHello`] and [`ExpectAuth`] are the
-//! two ends of the proof that comes before a relay's session; [`Host`] and [`Guest`] admit a new device by [`Ticket`], on which
-//! [`ExpectHail`] and [`ExpectOffer`] agree where there is only a [`Code`] of three words. A [`Parcel`] carries
-//! entries between replicas that never hold a session, as a file.
+//! two ends of the proof that comes before a relay's session, [`PeerHandshake`] both ends of that between two devices;
+//! [`Host`] and [`Guest`] admit a new device by [`Ticket`], on which [`ExpectHail`] and [`ExpectOffer`] agree where there
+//! is only a [`Code`] of three words. A [`Parcel`] carries entries between replicas that never hold a session, as a file.
 //!
 //! The crate is pure: it owns no socket, no clock and no randomness. What happened goes in, what to do comes out; time
 //! is the host's, as a duration since whatever moment it likes.
@@ -23,6 +23,7 @@ mod cpace;
 mod handshake;
 mod pairing;
 mod parcel;
+mod peer;
 mod replica;
 mod sending;
 mod session;
@@ -34,6 +35,7 @@ pub use code_pairing::{Agreed, ExpectConfirm, ExpectHail, ExpectOffer, ExpectPro
 pub use handshake::{Channel, ExpectAuth, ExpectHello, ExpectWelcome, Greeted, Greeting, HandshakeError};
 pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, PairingError, Welcome, share_keys};
 pub use parcel::{MAX_PARCEL, MAX_RUNS, PARCEL_HEAD, Packing, Parcel, ParcelError, Part, Run, place_name};
+pub use peer::{PeerError, PeerHandshake};
 pub use replica::{Replica, Taken};
 pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
 pub use ticket::{Ticket, TicketError};

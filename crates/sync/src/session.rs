@@ -47,6 +47,8 @@ pub struct Session {
     /// Entries that arrived and of which the host was not told yet.
     arrived: usize,
     pub(crate) settled: bool,
+    /// Whether this side only takes, for now.
+    holding_back: bool,
     deadline: Option<Duration>,
 }
 
@@ -213,8 +215,22 @@ impl Session {
             landed: 0,
             arrived: 0,
             settled: false,
+            holding_back: false,
             deadline: None,
         }
+    }
+
+    /// The same, with a side that may yet turn out not to belong: this one says what it has and takes what comes, and
+    /// gives no entry until [`Self::release`].
+    #[must_use]
+    pub fn holding_back(self) -> Self {
+        Self { holding_back: true, ..self }
+    }
+
+    /// The other side belongs: the next call to [`Self::handle`] sends what it lacks.
+    pub fn release(&mut self) {
+        self.holding_back = false;
+        self.news = true;
     }
 
     /// Says the first word. Both sides do, once, before they handle anything.
@@ -250,7 +266,7 @@ impl Session {
             Input::Tick if self.deadline.is_some_and(|deadline| deadline <= now) => return Err(SessionError::Stalled),
             Input::Tick => {}
         }
-        if matches!(self.stage, Stage::Live) {
+        if matches!(self.stage, Stage::Live) && !self.holding_back {
             self.push(replica, &mut out)?;
         }
         self.conclude(now, &mut out);
@@ -269,7 +285,7 @@ impl Session {
         matches!(self.stage, Stage::Live)
             && self.in_flight == 0
             && self.wanted.is_empty()
-            && self.sending.is_empty()
+            && (self.sending.is_empty() || self.holding_back)
             && self.probing.is_empty()
     }
 
