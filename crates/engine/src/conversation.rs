@@ -76,6 +76,9 @@ pub enum ConversationError {
     /// The session.
     #[error(transparent)]
     Session(#[from] SessionError<StoreError>),
+    /// The other device does not belong to the space, or does not any more.
+    #[error("{0} does not belong to the network any more")]
+    Outsider(String),
     /// This device's database.
     #[error(transparent)]
     Fault(#[from] Fault),

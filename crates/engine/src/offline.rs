@@ -67,6 +67,14 @@ impl Offline<'_> {
         self.0.inner.pseudonym(&road.relay)
     }
 
+    /// The key that this device proves to other devices of the space.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn peer_key(self) -> Result<ties_net::PeerKey, Fault> {
+        Ok(device_keys(&self.0.inner.store.read()?)?.ok_or(Fault::NoKey)?.certificate().tls())
+    }
+
     /// The access statements of a mailbox, the first one first: what a relay needs that lost it.
     ///
     /// # Errors

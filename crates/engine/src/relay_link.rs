@@ -91,20 +91,8 @@ impl RelayLink {
     }
 
     /// Frames that are here already, up to about `bytes`.
-    pub(crate) async fn waiting(&mut self, mut bytes: usize) -> Result<Vec<Vec<u8>>, LinkFailure> {
-        let mut frames = Vec::new();
-        while bytes > 0 {
-            let frame = tokio::select! {
-                biased;
-                frame = self.link.recv() => frame?,
-                () = std::future::ready(()) => break,
-            };
-            // An ending shows again at the next read.
-            let Some(frame) = frame else { break };
-            bytes = bytes.saturating_sub(frame.len());
-            frames.push(frame);
-        }
-        Ok(frames)
+    pub(crate) async fn waiting(&mut self, bytes: usize) -> Result<Vec<Vec<u8>>, LinkFailure> {
+        Ok(self.link.waiting(bytes).await?)
     }
 
     pub(crate) async fn close(self) {

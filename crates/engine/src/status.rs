@@ -32,6 +32,8 @@ pub struct Device {
     pub entries: u64,
     /// When it says it wrote the last of them, in milliseconds since 1970.
     pub last_heard: Option<u64>,
+    /// When this device and that one last had the same over a link of their own, in milliseconds since 1970.
+    pub last_met: Option<u64>,
 }
 
 /// How a relay stands.
@@ -156,6 +158,7 @@ pub(crate) fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
                 added: member.time,
                 entries: entries(read, &roster, id)?,
                 last_heard: last_heard(read, &roster, id, &keys)?,
+                last_met: crate::direct::last_contact(read, id)?,
             });
         }
     }
@@ -163,8 +166,10 @@ pub(crate) fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
         let kept: DeviceRecord = record(read, Table::SETTINGS, DEVICE, "this device")?.ok_or(Fault::NoKey)?;
         let name = kept.name.clone();
         let entries = entries(read, &roster, &own)?;
-        let last_heard = None;
-        devices.push(Device { id: own, name, role: None, this: true, added_by: own, added: 0, entries, last_heard });
+        let (last_heard, last_met) = (None, None);
+        let this =
+            Device { id: own, name, role: None, this: true, added_by: own, added: 0, entries, last_heard, last_met };
+        devices.push(this);
     }
     devices.sort_by(|a, b| (!a.this, &a.name, a.id).cmp(&(!b.this, &b.name, b.id)));
     Ok(devices)

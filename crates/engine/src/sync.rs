@@ -70,7 +70,7 @@ pub struct Tally {
 
 impl Tally {
     /// This and what followed it.
-    fn and(self, more: Self) -> Self {
+    pub(crate) fn and(self, more: Self) -> Self {
         Self {
             entries_received: self.entries_received + more.entries_received,
             entries_sent: self.entries_sent + more.entries_sent,
