@@ -8,6 +8,7 @@
 mod bad_relays;
 mod codes;
 mod commands;
+mod direct;
 mod folders;
 mod forks;
 mod killed;

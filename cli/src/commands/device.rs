@@ -243,13 +243,19 @@ fn list(desk: &mut Desk<'_>) -> Outcome {
 
 /// Devices as a table, one to a row.
 pub(super) fn table(devices: &[DeviceRow], now: jiff::Timestamp) -> Table {
-    let mut table = Table::new(vec![
+    // When devices last met with no relay in between, for those who do so.
+    let meet = devices.iter().any(|device| device.last_met.is_some());
+    let mut columns = vec![
         Column::flexible("device").painted(palette::strong),
         Column::whole("role"),
         Column::whole("last heard"),
         Column::flexible("let in").painted(palette::faint),
         Column::flexible("id").painted(palette::faint),
-    ]);
+    ];
+    if meet {
+        columns.insert(3, Column::whole("last met"));
+    }
+    let mut table = Table::new(columns);
     for device in devices {
         let heard = match (&device.last_heard, device.this) {
             (_, true) => "this device".to_owned(),
@@ -261,8 +267,12 @@ pub(super) fn table(devices: &[DeviceRow], now: jiff::Timestamp) -> Table {
             (Some(instant), true) => status::since(instant, now),
             (None, _) => String::new(),
         };
-        let cells = [&device.name, &device.role, &heard, &added, &device.id];
-        table.row(cells.map(|cell| inline(cell).into_owned()));
+        let met = device.last_met.as_ref().map_or_else(String::new, |instant| status::since(instant, now));
+        let mut cells = vec![&device.name, &device.role, &heard, &added, &device.id];
+        if meet {
+            cells.insert(3, &met);
+        }
+        table.row(cells.into_iter().map(|cell| inline(cell).into_owned()));
     }
     table
 }

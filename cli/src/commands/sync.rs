@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use ties_book::api::{RelaySync, Reply, Request, SyncReport};
+use ties_book::api::{Nearby, PeerSync, RelaySync, Reply, Request, SyncReport};
 
 use super::SCHEMA;
 use crate::desk::{self, Desk, unexpected};
@@ -16,14 +16,17 @@ use crate::signals;
 /// The words of `ties sync`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "One line for each relay and folder; the exit code is 1 if one of them failed. In a folder (a stick, a synced \
-folder, a network drive) changes are left in files that nobody else can read, for your other devices to take when they visit \
-it; no relay is needed for that.
+    after_help = "One line for each relay, folder and device; the exit code is 1 if one of them failed. In a folder (a stick, a \
+synced folder, a network drive) changes are left in files that nobody else can read, for your other devices to take when they visit \
+it; no relay is needed for that. Two devices of one network need none either: one listens, the other names it. Nobody else can make \
+anything of what they say, and to strangers the one that listens shows nothing.
 
 Examples:
   ties sync
   ties sync --watch
   ties sync --folder /media/stick
+  ties sync --peer laptop.local
+  ties sync --listen
   ties sync --json"
 )]
 pub(crate) struct Sync {
@@ -34,29 +37,34 @@ pub(crate) struct Sync {
     /// Exchange with this folder, and with nothing else that was not named (may be repeated)
     #[arg(long, value_name = "DIR", conflicts_with = "watch")]
     folder: Vec<PathBuf>,
+    /// Meet the device that listens there, and nothing else that was not named unless with --watch (may be repeated)
+    #[arg(long = "peer", value_name = "HOST[:PORT]")]
+    peers: Vec<String>,
+    /// Let the other devices come, at all addresses of this machine and port 7701 unless told otherwise; stays like --watch
+    #[arg(long, value_name = "[ADDR:]PORT", num_args = 0..=1, default_missing_value = "", conflicts_with = "folder")]
+    listen: Option<String>,
 }
 
 impl Sync {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
         let (book, shell) = desk.parts()?;
-        if self.watch {
+        let Self { watch, folder, peers, listen } = self;
+        let watch = watch || listen.is_some();
+        let nearby = Nearby { peers, folders: folder, listen };
+        if watch {
             let mut screen = Screen::watching(shell);
             return desk::wait(async {
                 tokio::select! {
-                    reply = book.handle(Request::SyncWatch, &mut screen) => reply.map(drop).map_err(Failure::from),
+                    reply = book.handle(Request::Watch(nearby), &mut screen) => reply.map(drop).map_err(Failure::from),
                     // Being stopped is how watching ends.
                     () = signals::stop_requested() => Ok(()),
                 }
             });
         }
-        let request = match self.folder.is_empty() {
-            true => Request::Sync,
-            false => Request::SyncFolders { folders: self.folder },
-        };
         let mut screen = Screen::new(shell).keeping_notices();
         let reply = desk::wait(async {
             tokio::select! {
-                reply = book.handle(request, &mut screen) => reply.map_err(Failure::from),
+                reply = book.handle(Request::Meet(nearby), &mut screen) => reply.map_err(Failure::from),
                 () = signals::stop_requested() => Err(
                     Failure::failed("stopped; what was exchanged is kept, the next sync goes on from there")
                 ),
@@ -65,12 +73,22 @@ impl Sync {
         let notices = screen.notices();
         let Reply::Synced(report) = reply? else { return Err(unexpected()) };
         if shell.json() {
-            shell.value(&json!({"schema": SCHEMA, "relays": report.relays, "notices": notices}))?;
+            shell.value(
+                &json!({"schema": SCHEMA, "relays": report.relays, "devices": report.devices, "notices": notices}),
+            )?;
         } else {
-            shell.lines(report.relays.iter().map(line).collect::<Vec<_>>())?;
+            let relays = report.relays.iter().map(line);
+            shell.lines(relays.chain(report.devices.iter().map(device_line)).collect::<Vec<_>>())?;
         }
         outcome(&report)
     }
+}
+
+/// One device's part of a sync in a line.
+fn device_line(peer: &PeerSync) -> String {
+    let PeerSync { device, address, sent, received, bytes_out, bytes_in, error, .. } = peer.clone();
+    let road = device.map_or_else(|| address.clone(), |device| format!("{device} ({address})"));
+    line(&RelaySync { url: road, sent, received, bytes_out, bytes_in, error, hint: None })
 }
 
 /// One relay's part of a sync in a line.
@@ -95,24 +113,24 @@ pub(super) fn line(relay: &RelaySync) -> String {
 
 /// Fails if a road failed or there was none: nothing goes wrong in silence.
 pub(super) fn outcome(report: &SyncReport) -> Outcome {
-    if report.relays.is_empty() {
+    if report.relays.is_empty() && report.devices.is_empty() {
         return Err(Failure::failed("there is no relay to sync through")
             .hint("ties relay add URL, or ties sync --folder DIR; ties relay serve runs a relay of your own"));
     }
-    let failed = report.relays.iter().filter(|relay| relay.error.is_some()).count() as u64;
-    match failed {
-        0 => Ok(()),
-        _ => {
-            let folders = report.relays.iter().any(|one| one.url.starts_with("folder:"));
-            let roads = match folders {
-                true => amount::counted(failed, "road", "roads"),
-                false => amount::counted(failed, "relay", "relays"),
-            };
-            let hint = report.relays.iter().find_map(|relay| relay.hint.as_deref());
-            let hint = hint.unwrap_or("everything is kept here; ties status shows what waits");
-            Err(Failure::failed(format!("{roads} of {} failed", report.relays.len())).hint(hint))
-        }
-    }
+    let relays = report.relays.iter().filter(|relay| relay.error.is_some()).count() as u64;
+    let devices = report.devices.iter().filter(|device| device.error.is_some()).count() as u64;
+    let folders = report.relays.iter().any(|one| one.url.starts_with("folder:"));
+    let failed = match (report.relays.is_empty(), report.devices.is_empty()) {
+        _ if relays + devices == 0 => return Ok(()),
+        (true, _) => amount::counted(devices, "device", "devices"),
+        (false, true) if !folders => amount::counted(relays, "relay", "relays"),
+        (false, _) => amount::counted(relays + devices, "road", "roads"),
+    };
+    let hints = report.devices.iter().filter_map(|device| device.hint.as_deref());
+    let hint = report.relays.iter().filter_map(|relay| relay.hint.as_deref()).chain(hints).next();
+    let hint = hint.unwrap_or("everything is kept here; ties status shows what waits");
+    let all = report.relays.len() + report.devices.len();
+    Err(Failure::failed(format!("{failed} of {all} failed")).hint(hint))
 }
 
 #[cfg(test)]
@@ -138,8 +156,8 @@ mod tests {
     fn no_road_and_a_failed_road_are_failures() {
         assert!(outcome(&SyncReport::default()).is_err());
         let mut relay = RelaySync::default();
-        assert!(outcome(&SyncReport { relays: vec![relay.clone()] }).is_ok());
+        assert!(outcome(&SyncReport { relays: vec![relay.clone()], ..SyncReport::default() }).is_ok());
         relay.error = Some("x".into());
-        assert!(outcome(&SyncReport { relays: vec![relay] }).is_err());
+        assert!(outcome(&SyncReport { relays: vec![relay], ..SyncReport::default() }).is_err());
     }
 }

@@ -211,6 +211,11 @@ pub enum Request {
         /// How they begin.
         beginning: String,
     },
+    /// Exchanges everything once, with the folders and devices that are named, or if none is, with every road there is.
+    /// Answered by [`Reply::Synced`]. Needs [`Book::handle`](crate::Book::handle).
+    Meet(Nearby),
+    /// As [`Self::SyncWatch`], with devices that are met directly too.
+    Watch(Nearby),
     /// Exchanges everything with every relay and every folder that was added, once. Answered by [`Reply::Synced`]. Needs
     /// [`Book::handle`](crate::Book::handle).
     Sync,
@@ -230,9 +235,27 @@ impl Request {
     pub fn is_local(&self) -> bool {
         !matches!(
             self,
-            Self::DeviceAdd { .. } | Self::RelayAdd { .. } | Self::Sync | Self::SyncFolders { .. } | Self::SyncWatch
+            Self::DeviceAdd { .. }
+                | Self::RelayAdd { .. }
+                | Self::Meet(_)
+                | Self::Watch(_)
+                | Self::Sync
+                | Self::SyncFolders { .. }
+                | Self::SyncWatch
         )
     }
+}
+
+/// How other devices are met with no relay in between.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nearby {
+    /// Where devices listen: `HOST` or `HOST:PORT`.
+    pub peers: Vec<String>,
+    /// Sticks, synced folders, network drives.
+    pub folders: Vec<PathBuf>,
+    /// Where this one listens, while it watches: an address, a port, both, or an empty text for every address and the usual
+    /// port; `None` if it does not.
+    pub listen: Option<String>,
 }
 
 /// Which operations to take back.
@@ -956,6 +979,8 @@ pub struct DeviceRow {
     pub added: Option<String>,
     /// When it was heard of last as far as is known, RFC 3339 in UTC; `None` if nothing of it is here.
     pub last_heard: Option<String>,
+    /// When this device and that one last had the same over a link of their own, RFC 3339 in UTC.
+    pub last_met: Option<String>,
 }
 
 /// A device that was shut out, or signed off.
@@ -1106,6 +1131,30 @@ pub struct HandleConflict {
 pub struct SyncReport {
     /// One per relay.
     pub relays: Vec<RelaySync>,
+    /// One per device that was met directly.
+    pub devices: Vec<PeerSync>,
+}
+
+/// One exchange with one device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerSync {
+    /// What it is called, where that is known.
+    pub device: Option<String>,
+    /// Where it is.
+    pub address: String,
+    /// Entries sent.
+    pub sent: u64,
+    /// Entries received.
+    pub received: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Why it ended early or did not take everything, if that is so.
+    pub error: Option<String>,
+    /// What helps against it, where that is known.
+    pub hint: Option<String>,
 }
 
 /// One exchange with one relay.
@@ -1165,7 +1214,12 @@ pub enum Event {
         /// Four words.
         words: String,
     },
-    /// A relay is reached.
+    /// This device waits for others.
+    Listening {
+        /// Where.
+        address: String,
+    },
+    /// A relay or device is reached.
     Connected {
         /// Its address.
         url: String,

@@ -91,6 +91,8 @@ impl Book {
                 self.tell_parting(face);
                 added
             }
+            Request::Meet(nearby) => self.meet(&nearby, face).await.map(Reply::Synced),
+            Request::Watch(nearby) => self.watch(&nearby, face).await,
             Request::Sync => self.sync(face).await.map(Reply::Synced),
             Request::SyncFolders { folders } => self.sync_folders(&folders, face).await.map(Reply::Synced),
             Request::SyncWatch => self.sync_watch(face).await,
@@ -195,6 +197,8 @@ impl Book {
             Request::RelayRemove { url } => self.relay_remove(&url),
             Request::DeviceAdd { .. }
             | Request::RelayAdd { .. }
+            | Request::Meet(_)
+            | Request::Watch(_)
             | Request::Sync
             | Request::SyncFolders { .. }
             | Request::SyncWatch => Err(BookError::new(ErrorKind::Usage, "this request needs the network")),

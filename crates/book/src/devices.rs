@@ -98,6 +98,7 @@ fn device_row(device: &Device) -> DeviceRow {
         added_by: String::new(),
         added: instant(device.added).filter(|_| device.added > 0),
         last_heard: heard.and_then(instant),
+        last_met: device.last_met.and_then(instant),
     }
 }
 

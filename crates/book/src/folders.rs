@@ -30,7 +30,7 @@ impl Book {
         let reports = self.space.sync_folders(folders, |event| self.tell(face, event)).await.map_err(fault)?;
         self.tell_newcomers(face)?;
         self.tell_logs(face)?;
-        Ok(SyncReport { relays: reports.into_iter().map(row).collect() })
+        Ok(SyncReport { relays: reports.into_iter().map(row).collect(), ..SyncReport::default() })
     }
 
     /// Visits the folders that were added.

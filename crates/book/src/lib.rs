@@ -51,6 +51,7 @@ mod notes;
 mod opening;
 mod operations;
 mod organizations;
+mod peers;
 mod people;
 mod person_form;
 mod person_view;

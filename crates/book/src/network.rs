@@ -96,7 +96,7 @@ impl Book {
                 ..RelaySync::default()
             },
         });
-        Ok(SyncReport { relays: relays.chain(folders).collect() })
+        Ok(SyncReport { relays: relays.chain(folders).collect(), ..SyncReport::default() })
     }
 
     pub(crate) async fn sync_watch(&self, face: &mut dyn Face) -> Result<Reply, BookError> {

@@ -54,7 +54,7 @@ impl Book {
         let book = Self::on(space);
         let roads = book.space.roads().map_err(fault)?;
         let sync = match roads.is_empty() {
-            true => SyncReport { relays: Vec::new() },
+            true => SyncReport::default(),
             false => book.sync(face).await?,
         };
         let counted = book.status_numbers()?;

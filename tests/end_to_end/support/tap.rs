@@ -42,6 +42,11 @@ impl Tap {
         tap
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Leads to a relay that listens somewhere else now.
     pub(crate) fn lead_to(&self, relay: SocketAddr) {
         *self.relay.lock().expect("no panic while it is held") = relay;
