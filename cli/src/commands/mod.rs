@@ -1,6 +1,7 @@
 //! One file for each command: its words, its request, its answer.
 
 mod completions;
+mod conflicts;
 mod demo;
 mod device;
 mod edit;
@@ -63,6 +64,10 @@ pub(crate) enum Command {
     Redo(undo::Redo),
     /// List what was done on this device
     Ops(ops::Ops),
+    /// List fields that two devices set to different values
+    Conflicts(conflicts::Conflicts),
+    /// Settle a field that two devices set apart
+    Resolve(conflicts::Resolve),
     /// Take in contacts from vCard files, LinkedIn, Google
     Import(import::Import),
     /// Write contacts for other programs
@@ -129,6 +134,8 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Undo(undo)) => undo.run(desk),
         Some(Command::Redo(redo)) => redo.run(desk),
         Some(Command::Ops(ops)) => ops.run(desk),
+        Some(Command::Conflicts(conflicts)) => conflicts.run(desk),
+        Some(Command::Resolve(resolve)) => resolve.run(desk),
         Some(Command::Import(import)) => import.run(desk),
         Some(Command::Export(export)) => export.run(desk),
         Some(Command::Device(device)) => device.run(desk),

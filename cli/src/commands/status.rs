@@ -55,6 +55,7 @@ pub(super) fn json(state: &State, notices: &[String]) -> Value {
         "waiting": state.waiting,
         "removed": state.removed,
         "quarantined": state.quarantined,
+        "contested": state.contested,
         "conflictCount": state.conflict_count,
         "conflicts": state.conflicts,
         "stuck": state.stuck,
@@ -76,6 +77,7 @@ fn show(desk: &mut Desk<'_>, state: &State, key: &Key) -> Outcome {
     shell.line("")?;
     shell.lines(roads(state, now))?;
     shell.lines(troubles(state))?;
+    shell.lines(contested(state))?;
     shell.lines(conflicts(state))
 }
 
@@ -90,6 +92,13 @@ fn logs(device: &DeviceLogs, now: Timestamp) -> Vec<String> {
         lines.push("Should a copy of it stay in use, pair it anew as a device of its own: ties device add".to_owned());
     }
     lines.iter().map(|line| palette::faint(line)).collect()
+}
+
+/// One line for the fields that two devices set apart.
+fn contested(state: &State) -> Option<String> {
+    let fields = amount::counted(state.contested as u64, "field", "fields");
+    let verb = if state.contested == 1 { "has" } else { "have" };
+    (state.contested > 0).then(|| palette::warning(&format!("{fields} {verb} another value waiting: ties conflicts")))
 }
 
 /// The handles that several people hold, and how to settle it.

@@ -59,6 +59,7 @@ pub(crate) fn person(person: &PersonView, all: bool, width: Option<usize>) -> Ve
         let kept = super::amount::counted(person.extra.len() as u64, "more field", "more fields");
         lines.push(palette::faint(&format!("  {kept} kept for other programs (--all)")));
     }
+    lines.extend(contested(&person.contested, &row.handle));
     for written in &person.notes {
         lines.push(String::new());
         lines.extend(note(written, "  ", width));
@@ -84,7 +85,16 @@ pub(crate) fn organization(view: &OrganizationView, all: bool, width: Option<usi
         let kept = super::amount::counted(view.extra.len() as u64, "more field", "more fields");
         lines.push(palette::faint(&format!("  {kept} kept for other programs (ties show NAME --all)")));
     }
+    let short = view.row.short.as_deref().unwrap_or_default();
+    lines.extend(contested(&view.contested, short));
     lines
+}
+
+/// One line for the fields that have another value waiting.
+fn contested(fields: &[String], word: &str) -> Option<String> {
+    let fields: Vec<_> = fields.iter().map(|field| inline(field)).collect();
+    let text = format!("  set otherwise on another device: {} (ties conflicts {})", fields.join(", "), inline(word));
+    (!fields.is_empty()).then(|| palette::warning(&text))
 }
 
 /// The lines of a note, the text set in under a heading of date, kind and id.

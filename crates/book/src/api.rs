@@ -202,6 +202,21 @@ pub enum Request {
     },
     /// Lists the relays and folders. Answered by [`Reply::Relays`].
     RelayList,
+    /// Lists fields that two devices set to different values, and what several records share that must be one's own.
+    /// Answered by [`Reply::Conflicts`].
+    Conflicts {
+        /// `WHO`, an organization or the short id of a note; `None` for all.
+        what: Option<String>,
+    },
+    /// Settles one of them. Answered by [`Reply::Resolved`].
+    Resolve {
+        /// As in [`Self::Conflicts`].
+        what: String,
+        /// [`ConflictRow::field`]; `handle` or `me` of somebody who shares it.
+        field: String,
+        /// By which value.
+        with: Resolution,
+    },
     /// Says how things are: devices, relays, what waits and why. Answered by [`Reply::Status`].
     Status,
     /// Gives the words that begin so, for completing a command line. Answered by [`Reply::Completions`].
@@ -268,6 +283,16 @@ pub enum Undo {
     One(String),
     /// The last undo (redo), as long as nothing else was done since.
     Undo,
+}
+
+/// What a field is settled by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resolution {
+    /// One of [`ConflictRow::values`], counted from 1.
+    Take(usize),
+    /// Another value.
+    Value(String),
 }
 
 /// A file in a folder.
@@ -447,6 +472,10 @@ pub enum Reply {
         /// Its address.
         url: String,
     },
+    /// What two devices set apart.
+    Conflicts(Box<Conflicts>),
+    /// A field was settled.
+    Resolved(Resolved),
     /// The relays in use.
     Relays {
         /// Always in the same order.
@@ -607,6 +636,8 @@ pub struct PersonView {
     pub created: Option<String>,
     /// When it was last changed, RFC 3339 in UTC, if known.
     pub updated: Option<String>,
+    /// The fields that have another value waiting ([`Request::Conflicts`]).
+    pub contested: Vec<String>,
 }
 
 /// An organization in a list.
@@ -657,6 +688,8 @@ pub struct OrganizationView {
     pub notes: Vec<NoteView>,
     /// What was just written, such as `kind`; empty if nothing was.
     pub changed: Vec<String>,
+    /// The fields that have another value waiting ([`Request::Conflicts`]).
+    pub contested: Vec<String>,
 }
 
 /// A value and what it is for.
@@ -1107,12 +1140,72 @@ pub struct Status {
     pub removed: Vec<RemovedRow>,
     /// How many entries of them are held until somebody takes them in or puts them away.
     pub quarantined: u64,
+    /// How many fields have another value waiting: [`Request::Conflicts`].
+    pub contested: usize,
     /// How many handles several people hold.
     pub conflict_count: usize,
     /// The first few of them; an edit of a handle settles it.
     pub conflicts: Vec<HandleConflict>,
     /// Whether something needs the user's hand; then a face ends with a code other than 0.
     pub stuck: bool,
+}
+
+/// What two devices set apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Conflicts {
+    /// Fields with more than one value, by record.
+    pub fields: Vec<ConflictRow>,
+    /// Handles that several people hold.
+    pub handles: Vec<HandleConflict>,
+    /// The people who are said to be the user, if they are several.
+    pub me: Vec<Candidate>,
+}
+
+/// A field that two devices set to different values, neither knowing of the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConflictRow {
+    /// The full id of the record.
+    pub id: String,
+    /// A word that means the record: a handle, or a short id.
+    pub word: String,
+    /// What it is called, for a message.
+    pub label: String,
+    /// What the field is called: `name`, `title`, `mail.label`.
+    pub field: String,
+    /// What the field is a part of, such as the address of a `mail.label`, or empty.
+    pub of: String,
+    /// The field's key in the record's document.
+    pub key: String,
+    /// The values, in the same order on every device: the first is the one that counts until somebody settles it.
+    pub values: Vec<ConflictValue>,
+}
+
+/// One of several values of a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConflictValue {
+    /// The value.
+    pub value: String,
+    /// What the device is called that set it; `None` where an import made the record.
+    pub device: Option<String>,
+    /// Whether that is this device.
+    pub this: bool,
+    /// When, RFC 3339 in UTC, as that device said.
+    pub at: Option<String>,
+}
+
+/// What [`Request::Resolve`] settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Resolved {
+    /// The full id of the record.
+    pub id: String,
+    /// What it is called.
+    pub label: String,
+    /// The field.
+    pub field: String,
+    /// What it holds now.
+    pub value: String,
+    /// How many fields of the record are still to be settled.
+    pub left: usize,
 }
 
 /// A handle that several people hold, since two devices gave it out or an import brought namesakes.

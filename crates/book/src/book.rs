@@ -14,7 +14,7 @@ use crate::engine::{BookRows, Transaction, fault, refused};
 use crate::import::{Import, Member, Opened};
 use crate::list::Filter;
 use crate::resolve::{self, Record};
-use crate::{devices, edit_text, environment, export, notes, opening, organizations, people, search};
+use crate::{conflicts, devices, edit_text, environment, export, notes, opening, organizations, people, search};
 
 /// A person's network on this device.
 ///
@@ -186,6 +186,10 @@ impl Book {
             Request::Quarantine => self.quarantine(),
             Request::QuarantineSettle { device, accept } => self.settle_quarantine(device.as_deref(), accept),
             Request::RelayList => self.relay_list(),
+            Request::Conflicts { what } => self.conflicts(what.as_deref()),
+            Request::Resolve { what, field, with } => {
+                self.write("resolve", |desk| conflicts::settle(desk, &what, &field, &with)).map(Reply::Resolved)
+            }
             Request::Status => {
                 self.tell_newcomers(face)?;
                 self.tell_logs(face)?;

@@ -4,6 +4,7 @@ use ties_engine::{Alert, AlertKind, Device, FolderStatus, RoadStatus, Role, SetA
 
 use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, RelayAlert, RelayRow, Reply, Status};
 use crate::book::Book;
+use crate::conflicts;
 use crate::engine::fault;
 use crate::folders;
 use crate::handle;
@@ -46,8 +47,9 @@ impl Book {
             waiting,
             removed: self.removed()?,
             quarantined,
+            contested: conflicts::count(&view)?,
             conflict_count: shared.len(),
-            conflicts: conflicts(&view, shared)?,
+            conflicts: handle_conflicts(&view, shared.into_iter().take(MOST_CONFLICTS), MOST_HOLDERS)?,
             stuck,
         }))
     }
@@ -181,12 +183,16 @@ fn number(entries: usize) -> String {
     if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
-/// Handles that several people hold, with who is shown under which: the first few of both.
-fn conflicts(view: &View, shared: Vec<String>) -> Result<Vec<HandleConflict>, BookError> {
+/// Handles that several people hold, with who is shown under which: the first few, and of each the first `most` people.
+pub(crate) fn handle_conflicts(
+    view: &View,
+    shared: impl IntoIterator<Item = String>,
+    most: usize,
+) -> Result<Vec<HandleConflict>, BookError> {
     let mut conflicts = Vec::new();
-    for handle in shared.into_iter().take(MOST_CONFLICTS) {
+    for handle in shared {
         let ids = rows::ids(view, &Index::Handle.exactly(&handle))?;
-        let people = ids.iter().take(MOST_HOLDERS).map(|id| resolve::candidate(view, Record::Person(*id)));
+        let people = ids.iter().take(most).map(|id| resolve::candidate(view, Record::Person(*id)));
         conflicts.push(HandleConflict { people: people.collect::<Result<_, _>>()?, holders: ids.len(), handle });
     }
     Ok(conflicts)

@@ -28,6 +28,7 @@ pub mod testing;
 mod book;
 mod capture;
 mod complete;
+mod conflicts;
 mod custody;
 mod desk;
 mod devices;

@@ -209,6 +209,7 @@ fn of_record(rows: &dyn Rows, id: Id, view: &mut OrganizationView) -> Result<(),
     view.profiles = record.services.values().map(profile).collect();
     view.links = labelled(record.links.values(), |one| &one.marks, |one| one.uri.clone());
     view.extra = record.extra.values().cloned().collect();
+    view.contested = crate::conflicts::contested_names(rows, id)?;
     for (id, note) in notes_about(rows, id)? {
         view.notes.push(note_view(rows, id, note)?);
     }

@@ -5,6 +5,7 @@ use ties_model::{
 };
 
 use crate::api::{BookError, Labelled, PersonView};
+use crate::conflicts::contested_names;
 use crate::id::Id;
 use crate::list::{note_view, notes_about, person_row};
 use crate::people::{loaded, through, updated};
@@ -39,6 +40,7 @@ pub(crate) fn show(rows: &dyn Rows, id: Id) -> Result<PersonView, BookError> {
         notes,
         created: some(&person.created.at),
         updated: updated(&document).or(some(&person.created.at)),
+        contested: contested_names(rows, id)?,
     })
 }
 

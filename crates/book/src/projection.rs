@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use automerge::ReadDoc;
 use ties_model::{
-    DocumentKind, Marks, Note, NoteKind as ModelKind, OrganizationRecord, PartialDate, Person, Seed, phone_key,
+    DocumentKind, Marks, Note, NoteKind as ModelKind, OrganizationRecord, PartialDate, Person, Seed, contested_keys,
+    phone_key,
 };
 
 use crate::api::NoteKind;
@@ -12,7 +13,8 @@ use crate::fold::{fold, words};
 use crate::id::Id;
 use crate::points;
 use crate::rows::{
-    Index, OrganizationEntry, PersonEntry, encoded, note_about_key, note_key, organization_key, person_key,
+    Index, OrganizationEntry, PersonEntry, contested_key, encoded, note_about_key, note_key, organization_key,
+    person_key,
 };
 use crate::time::milliseconds;
 
@@ -21,24 +23,38 @@ pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 /// To be raised whenever the rows of a document change (a note's row is the note as `ties_model` serialises it), so
 /// that every book makes its rows anew.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// The rows of a document; none if it is of a kind that this version does not know.
 pub(crate) fn rows(id: Id, document: &impl ReadDoc) -> Vec<Row> {
-    match DocumentKind::of(document) {
-        Some(DocumentKind::Person) => person_rows(id, &person_entry(&Person::read(document))),
+    let mut rows = match DocumentKind::of(document) {
+        Some(DocumentKind::Person) => all_person_rows(id, &Person::read(document)),
         Some(DocumentKind::Note) => note_rows(id, &Note::read(document)),
         Some(DocumentKind::Organization) => organization_rows(id, &OrganizationRecord::read(document)),
-        None => Vec::new(),
+        None => return Vec::new(),
+    };
+    // A first state has none, so only what is made from a document asks.
+    let contested = contested_keys(document);
+    if !contested.is_empty() {
+        rows.push((contested_key(id), encoded(&contested)));
     }
+    rows
 }
 
 /// The rows of the document that a first change makes.
 pub(crate) fn rows_of_seed(id: Id, seed: &Seed) -> Vec<Row> {
     match seed {
-        Seed::Person(person) => person_rows(id, &person_entry(person)),
+        Seed::Person(person) => all_person_rows(id, person),
         Seed::Note(note) => note_rows(id, note),
     }
+}
+
+fn all_person_rows(id: Id, person: &Person) -> Vec<Row> {
+    let mut rows = person_rows(id, &person_entry(person));
+    if person.me {
+        rows.push((Index::Me.key("", id), Vec::new()));
+    }
+    rows
 }
 
 /// The rows of a person with this entry.

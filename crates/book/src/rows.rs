@@ -8,6 +8,7 @@
 //! | `c` id                         | [`OrganizationEntry`] | organizations that have a record  |
 //! | `n` id                         | [`Note`]        | notes, search, export                           |
 //! | `a` record time id             |                 | the notes about a record, oldest first  |
+//! | `x` id                         | keys            | fields that two devices set apart               |
 //! | index letter, text, zero, id   |                 | looking up; see [`Index`]               |
 
 use automerge::Automerge;
@@ -91,6 +92,8 @@ pub(crate) enum Index {
     Organization = b'o',
     /// The folded name by which lists are sorted.
     Order = b's',
+    /// Whoever is said to be the user, under no text.
+    Me = b'e',
     /// The short id; the value is `p`, `n` or `c`.
     Short = b'i',
 }
@@ -132,6 +135,19 @@ pub(crate) fn organization_key(id: Id) -> Vec<u8> {
 /// The key of a note.
 pub(crate) fn note_key(id: Id) -> Vec<u8> {
     [&b"n"[..], &id.0].concat()
+}
+
+/// The key of the list of a record's contested fields.
+pub(crate) fn contested_key(id: Id) -> Vec<u8> {
+    [CONTESTED, &id.0].concat()
+}
+
+/// What the keys of [`contested_key`] begin with.
+pub(crate) const CONTESTED: &[u8] = b"x";
+
+/// The keys of a record's contested fields, sorted.
+pub(crate) fn contested(rows: &dyn Rows, id: Id) -> Result<Vec<String>, BookError> {
+    Ok(rows.get(&contested_key(id))?.map(|value| decoded(&value)).transpose()?.unwrap_or_default())
 }
 
 /// The beginning of the rows of the notes about a person or an organization.

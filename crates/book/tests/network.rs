@@ -2,94 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+mod support;
 
+use support::{ask, create, edit, pair, relay, show, sync};
 use ties_book::Book;
-use ties_book::api::{
-    Answer, BookError, Environment, ErrorKind, Event, ExportFormat, Face, Guest, Init, Join, Joined, Pairing,
-    PersonView, Reply, Request, Secret, Silent, SyncReport,
-};
-use tokio::sync::oneshot;
-
-/// A face that hands on the ticket and says yes or no.
-struct Host {
-    ticket: Option<oneshot::Sender<Secret>>,
-    guest: Arc<Mutex<Option<Guest>>>,
-    yes: bool,
-}
-
-impl Face for Host {
-    fn event(&mut self, event: Event) {
-        if let (Event::Ticket { ticket, expires }, Some(tell)) = (event, self.ticket.take()) {
-            assert!(expires.is_some());
-            tell.send(ticket).unwrap();
-        }
-    }
-
-    fn confirm(&mut self, guest: Guest) -> Answer<'_> {
-        *self.guest.lock().unwrap() = Some(guest);
-        Box::pin(std::future::ready(self.yes))
-    }
-}
-
-async fn relay(data: &Path) -> String {
-    let mut config = ties_relay::Config::new(data);
-    config.open = true;
-    let server = ties_relay::Server::open(config).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = server.address(listener.local_addr().unwrap()).unwrap().to_string();
-    tokio::spawn(server.run(listener, std::future::pending()));
-    address
-}
-
-fn create(dir: &Path) -> Book {
-    let init = Init { device_name: "laptop".into(), recovery: false };
-    Book::create(dir, init, Environment::default()).unwrap().0
-}
-
-async fn pair(
-    host: &Book,
-    dir: &Path,
-    yes: bool,
-) -> (Result<Reply, BookError>, Result<(Book, Joined), BookError>, Guest) {
-    let (tell, told) = oneshot::channel();
-    let guest = Arc::new(Mutex::new(None));
-    let mut face = Host { ticket: Some(tell), guest: Arc::clone(&guest), yes };
-    let adding = host.handle(Request::DeviceAdd { by: Pairing::Ticket, relay: None }, &mut face);
-    let joining = async {
-        let join = Join { invitation: told.await.unwrap(), device_name: "phone".into(), relay: None };
-        Book::join(dir, join, Environment::default(), &mut Silent).await
-    };
-    let (added, joined) = tokio::join!(adding, joining);
-    let guest = guest.lock().unwrap().take().unwrap();
-    (added, joined, guest)
-}
-
-async fn sync(book: &Book) -> SyncReport {
-    let Reply::Synced(report) = book.handle(Request::Sync, &mut Silent).await.unwrap() else { panic!("no report") };
-    assert!(report.relays.iter().all(|relay| relay.error.is_none()), "{report:?}");
-    report
-}
-
-fn ask(book: &Book, request: Request) -> Reply {
-    book.answer(request, &mut Silent).unwrap()
-}
+use ties_book::api::{Environment, ErrorKind, ExportFormat, Join, Pairing, Reply, Request, Secret, Silent};
 
 fn import(book: &Book, file: &str) {
     ask(book, Request::Import { file_name: "a.vcf".into(), bytes: file.into(), dry_run: false });
-}
-
-fn show(book: &Book, who: &str) -> PersonView {
-    let Reply::Person(view) = ask(book, Request::Show { who: who.into() }) else { panic!("{who} is nobody") };
-    *view
-}
-
-fn edit(book: &Book, what: &str, from: &str, to: &str) {
-    let Reply::EditText(text) = ask(book, Request::EditText { what: what.into() }) else { panic!("no text") };
-    assert!(text.text.contains(from), "{}", text.text);
-    let after = text.text.replace(from, to);
-    ask(book, Request::EditApply { id: text.id, before: text.text, after });
 }
 
 fn export(book: &Book) -> Vec<u8> {

@@ -64,6 +64,7 @@ mod take_back;
 pub mod testing;
 mod undo;
 mod view;
+mod writers;
 
 pub use alerts::{Alert, AlertKind};
 pub use code_pairing::CodeInvitation;
@@ -94,3 +95,4 @@ pub use ties_store::{Cost, Custody, Keeping, Loosened, OpenError as StoreOpenErr
 pub use ties_sync::{CodeError, HandshakeError, Input, PairingError, ParcelError, Refusal, SessionError, TicketError};
 pub use undo::{UndoError, Undone};
 pub use view::{Pair, View};
+pub use writers::Writer;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::iter::MapRange;
 use automerge::transaction::Transactable;
-use automerge::{AutomergeError, ChangeHash, ROOT, ReadDoc, ScalarValueRef, ValueRef};
+use automerge::{AutomergeError, ChangeHash, ROOT, ReadDoc, ScalarValue, ScalarValueRef, ValueRef};
 
 use crate::PartialDate;
 
@@ -73,6 +73,18 @@ impl Value {
             ScalarValueRef::Boolean(false) => Some(Self::Gone),
             ScalarValueRef::Int(number) => Some(Self::Number(number)),
             ScalarValueRef::Uint(number) => Some(Self::Number(number.try_into().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::of`].
+    pub(crate) fn owned(scalar: &ScalarValue) -> Option<Self> {
+        match scalar {
+            ScalarValue::Str(text) => Some(Self::Text(text.to_string())),
+            ScalarValue::Boolean(true) => Some(Self::Flag),
+            ScalarValue::Boolean(false) => Some(Self::Gone),
+            ScalarValue::Int(number) => Some(Self::Number(*number)),
+            ScalarValue::Uint(number) => Some(Self::Number((*number).try_into().ok()?)),
             _ => None,
         }
     }

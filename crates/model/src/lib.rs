@@ -25,6 +25,7 @@
 //! # Ok::<(), ties_model::WriteError>(())
 //! ```
 
+mod contested;
 mod date;
 mod fields;
 mod items;
@@ -36,6 +37,7 @@ mod person;
 mod reimport;
 mod seed;
 
+pub use contested::{Claim, Contested, Setting, contested_keys};
 pub use date::{DateError, PartialDate};
 pub use fields::{DocumentKind, WriteError};
 pub use items::{
