@@ -254,7 +254,7 @@ const WAITING: [(&str, &str); 4] = [
     ("ties relay serve", "ready "),
 ];
 /// What is not run, and why.
-const LEFT_OUT: [(&str, &str); 9] = [
+const LEFT_OUT: [(&str, &str); 11] = [
     (
         "ties sync --peer",
         "it wants another device that listens; the end-to-end stories of devices without a relay play it",
@@ -263,13 +263,16 @@ const LEFT_OUT: [(&str, &str); 9] = [
     ("ties device r", "the same story retires and renames devices and changes their roles"),
     ("ties quarantine accept", "it wants what a lost device wrote; the same story plays it"),
     ("ties quarantine discard", "the same story plays it"),
+    ("ties backup /media/stick", "no stick is there; the others are run"),
+    ("ties restore", "it wants an empty folder and a backup's secret; the drill of backups plays it"),
     ("ties resolve", "it wants two devices that set one field apart; the test of conflicts plays it"),
     ("ties recover", "the end-to-end drill of recovery plays it, with the words of devices that were lost"),
     ("ties reset", "the same drill plays it"),
     ("ties key rotate-recovery", "it wants words that only their first showing tells; the same drill plays it"),
 ];
 /// What asks for a passphrase, and how.
-const ASKING: [(&str, &[&str]); 4] = [
+const ASKING: [(&str, &[&str]); 5] = [
+    ("ties backup today.backup --force", &["New passphrase: ", "The same again: "]),
     ("ties passphrase", &["New passphrase: ", "The same again: "]),
     ("ties passphrase --remove", &["Current passphrase: "]),
     ("ties unlock", &["Passphrase: "]),

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 #[allow(clippy::unwrap_used, reason = "tests")]
+mod backups;
 mod bad_relays;
 mod codes;
 mod commands;

@@ -1,5 +1,6 @@
 //! One file for each command: its words, its request, its answer.
 
+mod backup;
 mod completions;
 mod conflicts;
 mod demo;
@@ -86,6 +87,10 @@ pub(crate) enum Command {
     Reset(reset::Reset),
     /// Show the keys, or replace the recovery words
     Key(key::Key),
+    /// Write everything to one encrypted file
+    Backup(backup::Backup),
+    /// Make this device of a backup
+    Restore(backup::Restore),
     /// Exchange changes with the other devices
     Sync(sync::Sync),
     /// Say how things are: devices, relays, what waits and why
@@ -144,6 +149,8 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Recover(recover)) => recover.run(desk),
         Some(Command::Reset(reset)) => reset.run(desk),
         Some(Command::Key(key)) => key.run(desk),
+        Some(Command::Backup(backup)) => backup.run(desk),
+        Some(Command::Restore(restore)) => restore.run(desk),
         Some(Command::Sync(sync)) => sync.run(desk),
         Some(Command::Status(status)) => status.run(desk),
         Some(Command::Passphrase(passphrase)) => passphrase.run(desk),

@@ -532,6 +532,50 @@ pub struct RecoveredBook {
     pub sync: SyncReport,
 }
 
+/// What opens a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupLock {
+    /// The twelve words.
+    Words,
+    /// A passphrase.
+    Passphrase,
+}
+
+/// A backup that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackupReport {
+    /// The file.
+    pub path: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// People in it.
+    pub people: usize,
+    /// Notes in it.
+    pub notes: usize,
+    /// What opens it.
+    pub lock: BackupLock,
+    /// When, RFC 3339 in UTC.
+    pub made: Option<String>,
+}
+
+/// What came of restoring a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// What this device is called.
+    pub device_name: String,
+    /// When the backup was made, RFC 3339 in UTC.
+    pub made: Option<String>,
+    /// People that are here again.
+    pub people: usize,
+    /// Notes.
+    pub notes: usize,
+    /// The relays it knows.
+    pub relays: usize,
+    /// Whether the data were under a passphrase when the backup was made; now they are not.
+    pub passphrase: bool,
+}
+
 /// A device that belongs or once did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ResetCandidate {

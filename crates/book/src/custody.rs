@@ -29,7 +29,7 @@ impl Book {
     /// # Errors
     /// [`ErrorKind::Locked`] if it is another one; nothing was written then. As [`Self::open`].
     pub fn open_with(dir: &Path, passphrase: &Secret, from: Environment) -> Result<Self, BookError> {
-        let key = custody(dir)?.unseal(&parse(passphrase)?).map_err(|error| refused(dir, error))?;
+        let key = custody(dir)?.unseal(&self::passphrase(passphrase)?).map_err(|error| refused(dir, error))?;
         environment::open(dir, &from, Some(&key)).map(Self::on)
     }
 
@@ -38,7 +38,7 @@ impl Book {
     /// # Errors
     /// As [`Self::open_with`].
     pub fn check_passphrase(dir: &Path, passphrase: &Secret) -> Result<(), BookError> {
-        custody(dir)?.unseal(&parse(passphrase)?).map(drop).map_err(|error| refused(dir, error))
+        custody(dir)?.unseal(&self::passphrase(passphrase)?).map(drop).map_err(|error| refused(dir, error))
     }
 
     /// The processes that watch a book and so have it open.
@@ -57,10 +57,8 @@ impl Book {
         new: &Secret,
         from: &Environment,
     ) -> Result<(), BookError> {
-        let (current, new) = (current.map(parse).transpose()?, parse(new)?);
-        // A seed is for tests alone, and they would take their time at every turn.
-        let cost = if cfg!(debug_assertions) && from.seed.is_some() { Cost::LEAST } else { Cost::STRONG };
-        custody(dir)?.set_passphrase(current.as_ref(), &new, cost).map_err(|error| refused(dir, error))
+        let (current, new) = (current.map(passphrase).transpose()?, passphrase(new)?);
+        custody(dir)?.set_passphrase(current.as_ref(), &new, cost(from)).map_err(|error| refused(dir, error))
     }
 
     /// Lets the key of a book lie in a file as it is.
@@ -68,7 +66,7 @@ impl Book {
     /// # Errors
     /// [`ErrorKind::Locked`] if it is another passphrase, [`ErrorKind::Usage`] if there is none.
     pub fn remove_passphrase(dir: &Path, current: &Secret) -> Result<(), BookError> {
-        custody(dir)?.remove_passphrase(&parse(current)?).map_err(|error| refused(dir, error))
+        custody(dir)?.remove_passphrase(&self::passphrase(current)?).map_err(|error| refused(dir, error))
     }
 
     /// Lets the book be opened without its passphrase for a while, by this user on this machine.
@@ -76,7 +74,8 @@ impl Book {
     /// # Errors
     /// As [`Self::remove_passphrase`], and when there is no private folder to keep the key in meanwhile.
     pub fn unlock(dir: &Path, passphrase: &Secret, lifetime: Duration) -> Result<Unlocked, BookError> {
-        let unlocked = custody(dir)?.unlock(&parse(passphrase)?, lifetime).map_err(|error| refused(dir, error))?;
+        let unlocked =
+            custody(dir)?.unlock(&self::passphrase(passphrase)?, lifetime).map_err(|error| refused(dir, error))?;
         Ok(Unlocked {
             until: time(unlocked.until),
             folder: unlocked.folder.display().to_string(),
@@ -119,8 +118,14 @@ fn custody(dir: &Path) -> Result<Custody, BookError> {
     Ok(Custody::of(dir))
 }
 
+/// What each guess at a passphrase is to cost.
+pub(crate) fn cost(from: &Environment) -> Cost {
+    // A seed is for tests alone, and they would take their time at every turn.
+    if cfg!(debug_assertions) && from.seed.is_some() { Cost::LEAST } else { Cost::STRONG }
+}
+
 /// A passphrase as it counts, however the keyboard composes its letters (as RFC 8265 has it).
-fn parse(text: &Secret) -> Result<Passphrase, BookError> {
+pub(crate) fn passphrase(text: &Secret) -> Result<Passphrase, BookError> {
     let text = text.expose();
     // Never more than that, so that nothing of it is left behind by growing.
     let mut normal = Zeroizing::new(String::with_capacity(text.len() * LONGEST_COMPOSITION));

@@ -25,6 +25,7 @@ pub mod sample;
 #[cfg(feature = "test-support")]
 pub mod testing;
 
+mod backup;
 mod book;
 mod capture;
 mod complete;
@@ -66,5 +67,6 @@ mod search;
 mod time;
 mod vcard;
 
+pub use backup::{BackupKey, BackupReader};
 pub use book::Book;
 pub use recovery::{check_spelling, three_places};

@@ -159,7 +159,7 @@ fn candidate_row(candidate: &Candidate) -> ResetCandidate {
     }
 }
 
-fn parse(words: &Secret) -> Result<RecoveryWords, BookError> {
+pub(crate) fn parse(words: &Secret) -> Result<RecoveryWords, BookError> {
     RecoveryWords::parse(words.expose()).map_err(|error| {
         BookError::new(ErrorKind::Usage, "these are not recovery words")
             .caused_by(error)

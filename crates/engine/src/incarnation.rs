@@ -107,6 +107,26 @@ pub(crate) fn go_on(transaction: &mut Transaction, environment: &mut Environment
     open_log(transaction, environment, &device).map(|_| ())
 }
 
+/// Goes into a new log in a database that was made of a backup, as far as this device may write. Whoever restored it knows
+/// of that, and need not be told of the logs in which the other side of the old one goes on.
+pub(crate) fn begin_anew(transaction: &mut Transaction, environment: &mut Environment) -> Result<(), Fault> {
+    let Some(key) = log_key(transaction)? else { return Ok(()) };
+    let log = key.id();
+    leave_place(transaction)?;
+    let told = Told { ended: Some(log), untold: None, expects_copies: true, ..told(transaction)? };
+    put_record(transaction, Table::SETTINGS, LOGS_TOLD, &told)?;
+    put_record(transaction, OWN_LOGS, &log.0, key.secret().expose())?;
+    let device = device_keys(transaction)?.ok_or(Fault::NoKey)?;
+    match open_log(transaction, environment, &device) {
+        Err(Fault::ReadOnly | Fault::Removed) => {
+            // No log of such a device is opened now; should it ever write, it is somewhere else than it was.
+            put_record(transaction, Table::SETTINGS, LOG, key.secret().expose())?;
+            put_record(transaction, Table::SETTINGS, MARK, &[0u8; 32])
+        }
+        opened => opened.map(drop),
+    }
+}
+
 /// Notes where the database is while a log is opened.
 pub(crate) fn settle(transaction: &mut Transaction, environment: &mut Environment) -> Result<(), Fault> {
     environment.mark().map_or(Ok(()), |mark| put_record(transaction, Table::SETTINGS, MARK, &mark))

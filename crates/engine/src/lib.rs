@@ -27,6 +27,7 @@ mod actions;
 mod alerts;
 mod attempts;
 mod author;
+mod backup;
 mod birth;
 mod code_pairing;
 mod conversation;
@@ -67,6 +68,7 @@ mod view;
 mod writers;
 
 pub use alerts::{Alert, AlertKind};
+pub use backup::{BackupFacts, BackupFault, BackupFile, BackupKind, BackupSecret};
 pub use code_pairing::CodeInvitation;
 pub use conversation::{Conversation, ConversationError, News, Turn};
 pub use direct::{PeerConversation, PeerEvent, PeerFailure, PeerNews, PeerReport, PeerRoads, PeerWatchError};
@@ -91,7 +93,10 @@ pub use take_back::{Effect, TakenBack, last_change};
 pub use ties_net::{AddressError, ConnectError, DepotError, DialError, PEER_PORT, PeerAddress, PeerKey, RelayAddress};
 pub use ties_sealed_log::seed_change::BLANK_ACTOR;
 pub use ties_sealed_log::{DeviceId, EntryName, LogId, MailboxId, RecoveryWords, RelayKey, Role, SpaceId, WordsError};
-pub use ties_store::{Cost, Custody, Keeping, Loosened, OpenError as StoreOpenError, Passphrase, StorageKey, Unlocked};
+pub use ties_store::{
+    BackupError, Cost, Custody, Keeping, Loosened, OpenError as StoreOpenError, Passphrase, StorageKey,
+    Target as BackupTarget, Unlocked,
+};
 pub use ties_sync::{CodeError, HandshakeError, Input, PairingError, ParcelError, Refusal, SessionError, TicketError};
 pub use undo::{UndoError, Undone};
 pub use view::{Pair, View};

@@ -305,7 +305,7 @@ impl Space {
     }
 
     /// A program that makes other rows than the one that wrote the database starts by making all of them anew.
-    fn refresh_rows(&self) -> Result<(), Fault> {
+    pub(crate) fn refresh_rows(&self) -> Result<(), Fault> {
         if self.has_present_rows()? { Ok(()) } else { self.rebuild_rows() }
     }
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod access;
+mod backup;
 mod bodies;
 mod codec;
 #[cfg(feature = "test-support")]
@@ -60,6 +61,7 @@ pub const MAX_ENTRY: usize = 1 << 20;
 pub const MAX_BRANCHES: usize = 8;
 
 pub use access::AccessList;
+pub use backup::{BACKUP_KEY_LEN, BACKUP_WRAP_LEN};
 pub use bodies::{
     Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, Receipt, Receipts, RecoveryEnvelope, RelayRoad,
     Remove, Rename, Roads, Role, Rotate, SetRole, Share, Wrap, epoch_id,

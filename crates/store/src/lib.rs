@@ -27,6 +27,7 @@
 #![doc = include_str!("../SCHEMA.md")]
 
 mod at_rest;
+mod backup;
 mod crash_only;
 mod custody;
 mod database;
@@ -52,6 +53,7 @@ mod unlocked;
 mod xts;
 
 pub use at_rest::Encrypted;
+pub use backup::{Backup, BackupError, BackupHeader, BackupLock, BackupWrap, Progress, Target};
 pub use custody::{Custody, Keeping};
 pub use database::Sharing;
 pub use error::{OpenError, StoreError};

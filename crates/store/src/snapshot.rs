@@ -23,6 +23,11 @@ impl Snapshot {
         Self { redb: transaction, cache: Box::default() }
     }
 
+    /// What is beneath it, for copying the tables as they are.
+    pub(crate) fn redb(&self) -> &ReadTransaction {
+        &self.redb
+    }
+
     /// The logs of one space (a device has one: 0) or of one mailbox, to read.
     pub fn log(&self, space: u32) -> StoredLog<'_> {
         StoredLog::reading(self, space)

@@ -45,6 +45,12 @@ impl StorageKey {
         key
     }
 
+    /// Its bytes, for wrapping.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 64] {
+        &self.0
+    }
+
     /// The key of the blocks and the key of the tweaks.
     pub(crate) fn halves(&self) -> (&[u8; 32], &[u8; 32]) {
         let (data, tweak) = self.0.split_first_chunk().expect("32 of 64 bytes");

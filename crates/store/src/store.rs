@@ -68,6 +68,15 @@ impl Store {
             .all(|entry| entry.is_ok_and(|entry| [KEY, UNFINISHED, NEW].iter().any(|name| entry.file_name() == *name)))
     }
 
+    /// Takes away what a [`Store::create_with`] left that failed, if there is nothing else in the folder.
+    pub fn abandon(folder: &Path) {
+        if Self::is_beginning(folder) {
+            for name in [NEW, UNFINISHED, KEY] {
+                let _ = fs::remove_file(folder.join(name));
+            }
+        }
+    }
+
     /// Opens the database in a folder, with the key as its file has it or, under a passphrase, as [`Custody::unlock`]
     /// left it.
     ///
@@ -231,7 +240,7 @@ fn check_format(snapshot: &Snapshot, path: &Path) -> Result<(), OpenError> {
 }
 
 /// The format that this version reads and writes (SCHEMA.md).
-const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 2;
 
 pub(crate) const DATABASE: &str = "database";
 pub(crate) const NEW: &str = "database.new";

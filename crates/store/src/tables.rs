@@ -40,6 +40,10 @@ impl Table {
         Self(name)
     }
 
+    pub(crate) const fn name(self) -> &'static str {
+        self.0
+    }
+
     /// Where values of this table may lie, if it is one with packs.
     pub(crate) fn packs(self) -> Option<Self> {
         match self {

@@ -17,6 +17,14 @@ pub fn read_records(bytes: &[u8]) {
     let _ = KeyFile::from_bytes(bytes);
 }
 
+/// Reads bytes as the beginning of a backup, and as what lies behind its seal.
+pub fn read_backup(bytes: &[u8]) {
+    if let Ok(header) = crate::BackupHeader::read(&mut { bytes }) {
+        assert_eq!(header.to_bytes(), bytes[..header.to_bytes().len()], "one header has one form");
+    }
+    let _ = crate::backup::read_body(bytes);
+}
+
 /// The bytes of a key file that keeps a key as it is, or under a passphrase.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
-use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use crate::packs::{Pack, PackCache, Place, Stored};
 use crate::shield::{shield, shielded_drop};
@@ -108,6 +108,15 @@ impl Transaction {
             Ok(())
         })?;
         replaced.iter().try_for_each(|before| self.take_out(table, before))
+    }
+
+    /// Puts pairs into a table exactly as another database had them; the keys must ascend.
+    pub(crate) fn put_as_stored(
+        &mut self,
+        table: TableDefinition<'_, &'static [u8], &'static [u8]>,
+        pairs: &[Change],
+    ) -> Result<(), StoreError> {
+        self.change(|redb| write_runs(&mut redb.open_table(table)?, pairs, &mut Vec::new()))
     }
 
     /// Takes all keys with this prefix away.

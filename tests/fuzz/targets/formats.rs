@@ -85,6 +85,11 @@ pub(super) fn records(bytes: &[u8]) {
     engine::read_records(bytes);
 }
 
+/// A backup: its beginning, and what somebody who knows its key put behind the seal.
+pub(super) fn backup(bytes: &[u8]) {
+    ties_store::testing::read_backup(bytes);
+}
+
 /// Pieces of the input, each after two bytes of its length.
 pub(super) fn parts(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {

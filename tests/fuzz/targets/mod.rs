@@ -20,6 +20,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("statements", formats::statements),
     ("change", formats::change),
     ("records", formats::records),
+    ("backup", formats::backup),
     ("message", talk::message),
     ("handshake", talk::handshake),
     ("pairing", talk::pairing),
