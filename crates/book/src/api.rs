@@ -259,6 +259,11 @@ impl Request {
                 | Self::SyncWatch
         )
     }
+
+    /// Whether the request exchanges changes with others.
+    pub(crate) fn syncs(&self) -> bool {
+        matches!(self, Self::Meet(_) | Self::Watch(_) | Self::Sync | Self::SyncFolders { .. } | Self::SyncWatch)
+    }
 }
 
 /// How other devices are met with no relay in between.

@@ -1,8 +1,8 @@
 //! The front door: a book is opened, asked and closed.
 
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use ties_engine::{CreateOptions, Ongoing, Space, View, WriteError};
 
@@ -24,6 +24,8 @@ pub struct Book {
     pub(crate) space: Space,
     device: OnceLock<String>,
     wrote: AtomicBool,
+    /// The contested fields that somebody who syncs was told of.
+    pub(crate) contested: Mutex<conflicts::Known>,
 }
 
 impl Book {
@@ -65,7 +67,7 @@ impl Book {
     }
 
     pub(crate) fn on(space: Space) -> Self {
-        Self { space, device: OnceLock::new(), wrote: AtomicBool::new(false) }
+        Self { space, device: OnceLock::new(), wrote: AtomicBool::new(false), contested: Mutex::default() }
     }
 
     /// Whether a request wrote something that [`Request::Undo`] would take back.
@@ -80,6 +82,17 @@ impl Book {
     /// # Errors
     /// As the request goes wrong. A relay that fails during [`Request::Sync`] is no error but stands in the reply.
     pub async fn handle(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
+        if request.syncs() {
+            self.note_conflicts()?;
+        }
+        let reply = self.attend(request, face).await;
+        if matches!(reply, Ok(Reply::Synced(_))) {
+            self.tell_conflicts(face)?;
+        }
+        reply
+    }
+
+    async fn attend(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
         match request {
             Request::DeviceAdd { by, relay } => {
                 let added = self.device_add(by, relay.as_deref(), face).await;

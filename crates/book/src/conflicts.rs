@@ -4,6 +4,7 @@
 //! is an ordinary change that clears it everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use ties_engine::Writer;
 use ties_model::{Contested, Person, Setting};
@@ -55,20 +56,25 @@ impl Book {
         Ok(Reply::Conflicts(Box::new(conflicts)))
     }
 
-    /// Says how many fields are contested that were not before.
-    pub(crate) fn tell_conflicts(&self, before: &Known, face: &mut dyn Face) -> Result<(), BookError> {
-        let new = known(&self.view()?)?.difference(before).count();
+    /// Takes the contested fields of now for known.
+    pub(crate) fn note_conflicts(&self) -> Result<(), BookError> {
+        let now = known(&self.view()?)?;
+        *self.contested.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        Ok(())
+    }
+
+    /// Says how many fields are contested that were not when it was last asked, by whatever road they came.
+    pub(crate) fn tell_conflicts(&self, face: &mut dyn Face) -> Result<(), BookError> {
+        let now = known(&self.view()?)?;
+        let before =
+            std::mem::replace(&mut *self.contested.lock().unwrap_or_else(PoisonError::into_inner), now.clone());
+        let new = now.difference(&before).count();
         if new > 0 {
             let fields = if new == 1 { "1 field was" } else { &format!("{new} fields were") };
             let text = format!("{fields} set to different values on two devices; both are kept: ties conflicts");
             face.event(Event::Notice { text });
         }
         Ok(())
-    }
-
-    /// The contested fields of now.
-    pub(crate) fn known_conflicts(&self) -> Result<Known, BookError> {
-        known(&self.view()?)
     }
 }
 

@@ -66,7 +66,6 @@ impl Book {
     }
 
     pub(crate) async fn sync(&self, face: &mut dyn Face) -> Result<SyncReport, BookError> {
-        let conflicts = self.known_conflicts()?;
         let mut folders = self.sync_standing_folders(face).await?;
         if folders.is_empty() && self.space.roads().map_err(fault)?.is_empty() {
             return Err(no_relay());
@@ -80,7 +79,6 @@ impl Book {
             let again = self.sync_standing_folders(face).await?;
             folders = folders::both(folders, again);
         }
-        self.tell_conflicts(&conflicts, face)?;
         let relays = reports.into_iter().map(|report| match report.outcome {
             Ok(tally) => RelaySync {
                 url: report.road.address,
@@ -105,7 +103,6 @@ impl Book {
         if self.space.roads().map_err(fault)?.is_empty() {
             return Err(no_relay());
         }
-        let mut conflicts = self.known_conflicts()?;
         let watched = |event| {
             let received = matches!(event, SyncEvent::News(_, News::Received { .. }));
             self.tell(face, event);
@@ -113,8 +110,7 @@ impl Book {
                 // What cannot be read now is told by the next command.
                 let _ = self.tell_newcomers(face);
                 let _ = self.tell_logs(face);
-                let _ = self.tell_conflicts(&conflicts, face);
-                conflicts = self.known_conflicts().unwrap_or_default();
+                let _ = self.tell_conflicts(face);
             }
         };
         self.space.sync_watch(watched).await.map_err(fault)?;

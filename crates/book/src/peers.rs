@@ -63,6 +63,7 @@ impl Book {
                     // What cannot be read now is told by the next command.
                     let _ = self.tell_newcomers(&mut &shared);
                     let _ = self.tell_logs(&mut &shared);
+                    let _ = self.tell_conflicts(&mut &shared);
                 }
             };
             self.space.watch_peers(&roads, watched).await.map_err(|error| unheard(&roads, error))
