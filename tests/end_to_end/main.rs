@@ -10,6 +10,7 @@ mod bad_relays;
 mod codes;
 mod commands;
 mod direct;
+mod doctor;
 mod folders;
 mod forks;
 mod killed;

@@ -5,6 +5,7 @@ mod completions;
 mod conflicts;
 mod demo;
 mod device;
+mod doctor;
 mod edit;
 mod export;
 mod find;
@@ -95,6 +96,8 @@ pub(crate) enum Command {
     Sync(sync::Sync),
     /// Say how things are: devices, relays, what waits and why
     Status(status::Status),
+    /// Look everything over, and repair what can be
+    Doctor(doctor::Doctor),
     /// Set, change or remove the passphrase that opens this device's data
     Passphrase(passphrase::Passphrase),
     /// Ask for the passphrase again from now on
@@ -153,6 +156,7 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Restore(restore)) => restore.run(desk),
         Some(Command::Sync(sync)) => sync.run(desk),
         Some(Command::Status(status)) => status.run(desk),
+        Some(Command::Doctor(doctor)) => doctor.run(desk),
         Some(Command::Passphrase(passphrase)) => passphrase.run(desk),
         Some(Command::Lock(lock)) => lock.run(desk),
         Some(Command::Unlock(unlock)) => unlock.run(desk),

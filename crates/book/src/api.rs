@@ -219,6 +219,14 @@ pub enum Request {
     },
     /// Says how things are: devices, relays, what waits and why. Answered by [`Reply::Status`].
     Status,
+    /// Looks everything over: the logs' signatures and chains, records against entries, rows against records, what waits and
+    /// why, the clock, the roads. Answered by [`Reply::Checked`]. Needs [`Book::handle`](crate::Book::handle).
+    Doctor {
+        /// Makes anew what can be.
+        repair: bool,
+        /// Asks no relay.
+        offline: bool,
+    },
     /// Gives the words that begin so, for completing a command line. Answered by [`Reply::Completions`].
     Complete {
         /// Words for what.
@@ -251,6 +259,7 @@ impl Request {
         !matches!(
             self,
             Self::DeviceAdd { .. }
+                | Self::Doctor { .. }
                 | Self::RelayAdd { .. }
                 | Self::Meet(_)
                 | Self::Watch(_)
@@ -488,6 +497,11 @@ pub enum Reply {
     },
     /// How things are.
     Status(Status),
+    /// What was found when everything was looked over.
+    Checked {
+        /// One line for each thing that was looked at, or found.
+        checks: Vec<Check>,
+    },
     /// Words that a beginning may become, sorted.
     Completions {
         /// All of them.
@@ -1197,6 +1211,33 @@ pub struct Status {
     pub conflicts: Vec<HandleConflict>,
     /// Whether something needs the user's hand; then a face ends with a code other than 0.
     pub stuck: bool,
+}
+
+/// Something that was looked over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What: `database`, `logs`, `documents`, `rows`, `waiting`, `clock`, `roads`, `permissions`.
+    pub check: String,
+    /// How it is.
+    pub state: CheckState,
+    /// In words.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckState {
+    /// As it should be.
+    Ok,
+    /// Worth knowing; nothing is broken.
+    Warning,
+    /// Broken.
+    Problem,
+    /// It was broken, and was made anew.
+    Repaired,
 }
 
 /// What two devices set apart.

@@ -109,6 +109,7 @@ impl Book {
             Request::Sync => self.sync(face).await.map(Reply::Synced),
             Request::SyncFolders { folders } => self.sync_folders(&folders, face).await.map(Reply::Synced),
             Request::SyncWatch => self.sync_watch(face).await,
+            Request::Doctor { repair, offline } => self.doctor(repair, offline, face).await,
             local => self.answer(local, face),
         }
     }
@@ -218,6 +219,7 @@ impl Book {
             | Request::Watch(_)
             | Request::Sync
             | Request::SyncFolders { .. }
+            | Request::Doctor { .. }
             | Request::SyncWatch => Err(BookError::new(ErrorKind::Usage, "this request needs the network")),
         }
     }

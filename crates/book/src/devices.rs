@@ -152,7 +152,7 @@ pub(crate) fn instant(ms: u64) -> Option<String> {
     i64::try_from(ms).ok().and_then(rfc3339)
 }
 
-fn waits(why: Waiting, count: usize) -> String {
+pub(crate) fn waits(why: Waiting, count: usize) -> String {
     let reason = match why {
         Waiting::Key => "a key that this device has not got yet",
         Waiting::Entry => "others that have not arrived yet",
@@ -162,7 +162,7 @@ fn waits(why: Waiting, count: usize) -> String {
 }
 
 /// Names the first few.
-fn set_aside(count: usize, first: &[SetAside]) -> String {
+pub(crate) fn set_aside(count: usize, first: &[SetAside]) -> String {
     let names = first.iter().take(NAMED).map(|one| {
         let name: String = one.name.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         let device = one.device.as_deref().unwrap_or("an unknown device");

@@ -33,6 +33,7 @@ mod conflicts;
 mod custody;
 mod desk;
 mod devices;
+mod doctor;
 mod edit_text;
 mod engine;
 mod environment;

@@ -118,7 +118,7 @@ pub(crate) fn begin_anew(transaction: &mut Transaction, environment: &mut Enviro
     put_record(transaction, OWN_LOGS, &log.0, key.secret().expose())?;
     let device = device_keys(transaction)?.ok_or(Fault::NoKey)?;
     match open_log(transaction, environment, &device) {
-        Err(Fault::ReadOnly | Fault::Removed) => {
+        Err(Fault::ReadOnly | Fault::Removed | Fault::NoKey) => {
             // No log of such a device is opened now; should it ever write, it is somewhere else than it was.
             put_record(transaction, Table::SETTINGS, LOG, key.secret().expose())?;
             put_record(transaction, Table::SETTINGS, MARK, &[0u8; 32])

@@ -32,6 +32,7 @@ mod birth;
 mod code_pairing;
 mod conversation;
 mod direct;
+mod doctor;
 mod document;
 mod documents;
 mod edit;
@@ -72,6 +73,7 @@ pub use backup::{BackupFacts, BackupFault, BackupFile, BackupKind, BackupSecret}
 pub use code_pairing::CodeInvitation;
 pub use conversation::{Conversation, ConversationError, News, Turn};
 pub use direct::{PeerConversation, PeerEvent, PeerFailure, PeerNews, PeerReport, PeerRoads, PeerWatchError};
+pub use doctor::{DocumentCheck, LogCheck, RowCheck};
 pub use document::{DocumentId, NotAnId, Projection, Row};
 pub use edit::{Edit, EditError};
 pub use environment::{Environment, system_randomness};

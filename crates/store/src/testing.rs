@@ -50,3 +50,17 @@ pub fn key_in(bytes: &[u8], passphrase: Option<&Passphrase>) -> Option<StorageKe
         _ => None,
     }
 }
+
+/// Flips a bit in the signature of the last entry, as a failing disk might.
+///
+/// # Errors
+/// When there is none, or the database cannot be read or written.
+pub fn spoil_last_entry(transaction: &mut crate::Transaction) -> Result<(), crate::StoreError> {
+    use crate::{Read, Table};
+    let last = transaction.pairs(Table::ENTRIES, &[])?.pop();
+    let (key, mut bytes) = last.ok_or(crate::StoreError::Unfinished)?;
+    if let Some(byte) = bytes.last_mut() {
+        *byte ^= 1;
+    }
+    transaction.put(Table::ENTRIES, &key, &bytes)
+}

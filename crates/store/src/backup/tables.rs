@@ -26,7 +26,7 @@ pub(super) fn dump(
     sealer.put(&length.to_le_bytes())?;
     sealer.put(about)?;
     sealer.put(&all.to_le_bytes())?;
-    let mut done = 0;
+    let mut done = 0u64;
     for name in &names {
         sealer.put(&[TABLE])?;
         sealer.put(&u16::try_from(name.len()).map_err(|_| StoreError::TooLarge)?.to_le_bytes())?;
@@ -42,7 +42,7 @@ pub(super) fn dump(
             sealer.put(key)?;
             sealer.put(value)?;
             done += 1;
-            if done % STEP == 0 {
+            if done.is_multiple_of(STEP) {
                 progress(done, all);
             }
         }
@@ -68,7 +68,7 @@ pub(super) fn load(
 ) -> Result<(), BackupError> {
     let mut table = String::new();
     let mut batch = Batch::default();
-    let mut done = 0;
+    let mut done = 0u64;
     loop {
         match opener.array()? {
             [TABLE] => {
@@ -93,7 +93,7 @@ pub(super) fn load(
                     batch.write(transaction, &table)?;
                 }
                 done += 1;
-                if done % STEP == 0 {
+                if done.is_multiple_of(STEP) {
                     progress(done, all);
                 }
             }
