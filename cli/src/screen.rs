@@ -44,6 +44,17 @@ impl<'a> Screen<'a> {
         screen
     }
 
+    /// The same screen, which lets in a device that waits if the user says so, or has said so; where nobody can be asked it
+    /// goes on waiting.
+    pub(crate) fn letting_in(mut self, yes: bool) -> Self {
+        self.consent = match yes {
+            true => Consent::Given,
+            false if self.shell.can_ask() => Consent::Ask,
+            false => Consent::Refuse,
+        };
+        self
+    }
+
     /// A screen that prints connections and exchanges as its answer.
     pub(crate) fn watching(shell: &'a mut Shell) -> Self {
         let mut screen = Self::new(shell);
@@ -131,6 +142,19 @@ impl<'a> Screen<'a> {
         let _ = self.shell.line(inline(ticket));
         self.say("Waiting for the new device … (Ctrl-C ends it)");
     }
+
+    fn folder_ticket(&mut self, ticket: &str, wait: bool) {
+        self.say(&format!(
+            "{} Hand this ticket to the new device by a way that you trust, and not by the folder itself; whoever has it can \
+             ask to be let in. It is good for three days.",
+            palette::strong("One ticket, for one device.")
+        ));
+        self.say(&format!("There: {}", palette::code("ties device join - --folder DIR")));
+        let _ = self.shell.line(inline(ticket));
+        if wait {
+            self.say("Waiting for the new device … (Ctrl-C ends the waiting; ties sync --folder DIR asks later)");
+        }
+    }
 }
 
 impl Drop for Screen<'_> {
@@ -148,7 +172,12 @@ impl Face for Screen<'_> {
             return;
         }
         if self.shell.json() && !matches!(event, Event::Progress { .. }) {
-            if self.watching || matches!(event, Event::Code { .. } | Event::Ticket { .. } | Event::Fingerprint { .. }) {
+            if self.watching
+                || matches!(
+                    event,
+                    Event::Code { .. } | Event::Ticket { .. } | Event::FolderTicket { .. } | Event::Fingerprint { .. }
+                )
+            {
                 let _ = self.shell.record(&event);
             }
             return;
@@ -156,6 +185,7 @@ impl Face for Screen<'_> {
         match event {
             Event::Progress { what, done, total } => self.progress(&what, done, total),
             Event::Ticket { ticket, expires } => self.ticket(ticket.expose(), expires.as_deref()),
+            Event::FolderTicket { ticket, wait, .. } => self.folder_ticket(ticket.expose(), wait),
             Event::Code { code, relay, expires } => self.code(code.expose(), &relay, expires.as_deref()),
             Event::Fingerprint { host, words } => {
                 if let Some(host) = host {
@@ -198,6 +228,10 @@ impl Face for Screen<'_> {
 
     fn listens(&self) -> bool {
         self.shell.talkative() || self.notices.is_some() || (self.watching && self.shell.json())
+    }
+
+    fn answers(&self) -> bool {
+        self.consent != Consent::Refuse
     }
 
     fn confirm(&mut self, guest: Guest) -> Answer<'_> {

@@ -176,6 +176,11 @@ fn run(page: &str, line: &str, relay: &Relay) {
         let code = code.trim_end();
         line = line.replace("17-acid-zoo-lunch", code).replace("17 acid zoo lunch", &code.replace('-', " "));
         host = Some(child);
+    } else if joins && line.contains("--folder") {
+        let stick = device.path("stick").display().to_string();
+        let (mut child, ticket) = hosted(&device, &["device", "add", "--ticket", "--folder", &stick, "--no-wait"]);
+        child.wait().unwrap();
+        std::fs::write(device.path("ticket.txt"), &ticket).unwrap();
     } else if joins && !line.starts_with("ssh") {
         let (child, ticket) = hosted(&device, &["device", "add", "--ticket", "--yes"]);
         std::fs::write(device.path("ticket.txt"), &ticket).unwrap();
@@ -196,7 +201,8 @@ fn run(page: &str, line: &str, relay: &Relay) {
         let token = device.run(["relay", "token", "--data", &data]).ok().out;
         std::fs::write(device.path("token.txt"), token).unwrap();
     }
-    let waits = WAITING.iter().find(|(begin, _)| line.starts_with(begin) && !line.contains('|'));
+    let waits =
+        WAITING.iter().find(|(begin, _)| line.starts_with(begin) && !line.contains('|') && !line.contains("--no-wait"));
     let mut command = Command::new("sh");
     command.arg("-c").arg(if waits.is_some() { format!("exec {line}") } else { line.clone() }).current_dir(&folder);
     let path = format!("{}:{}", device.path("bin").display(), std::env::var("PATH").unwrap());

@@ -7,6 +7,7 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod backups;
 mod bad_relays;
+mod carried;
 mod codes;
 mod commands;
 mod direct;

@@ -1,11 +1,12 @@
 //! `ties device`: pairs and lists devices.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use ties_book::Book;
-use ties_book::api::{DeviceRow, Join, Joined, Pairing, Reply, Request, Secret};
+use ties_book::api::{DeviceRow, Join, JoinByFolder, Joined, Pairing, Reply, Request, Secret};
 use zeroize::Zeroizing;
 
 use super::members::{ChangeRole, Rename, Retire, Revoke};
@@ -62,11 +63,13 @@ impl Device {
 #[command(
     after_help = "It prints a code of a number and three words, to be typed on the new device while this waits: one \
 attempt within ten minutes. A ticket is long, for pasting or piping, and good for an hour. Either way whoever has it may \
-ask to be let in, and you are asked.
+ask to be let in, and you are asked. With --folder the two meet in a folder instead of at a relay: both need not be there at the \
+same time, and the ticket is good for three days.
 
 Examples:
   ties device add
   ties device add --for 2m
+  ties device add --ticket --folder /media/stick --no-wait
   ties device add --ticket --yes | ssh phone ties device join -"
 )]
 pub(crate) struct Add {
@@ -85,10 +88,22 @@ pub(crate) struct Add {
     /// Meet at this relay (default: the first one added)
     #[arg(long, value_name = "URL")]
     relay: Option<String>,
+
+    /// Meet in this folder: a stick, a synced folder, a network drive
+    #[arg(long, value_name = "DIR", requires = "ticket", conflicts_with = "relay")]
+    folder: Option<PathBuf>,
+
+    /// Do not wait for the new device: the next `ties sync` with the folder asks about it
+    #[arg(long, requires = "folder", conflicts_with = "patience")]
+    no_wait: bool,
 }
 
 impl Add {
     fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        if let Some(folder) = &self.folder {
+            let folder = folder.clone();
+            return self.run_by_folder(desk, folder);
+        }
         if !self.yes && !desk.shell.can_ask() {
             return Err(Failure::usage("nobody is there to let the new device in")
                 .hint("--yes lets in whoever shows the code or ticket"));
@@ -126,6 +141,43 @@ impl Add {
     }
 }
 
+impl Add {
+    fn run_by_folder(self, desk: &mut Desk<'_>, folder: PathBuf) -> Outcome {
+        if !self.yes && !self.no_wait && !desk.shell.can_ask() {
+            return Err(Failure::usage("nobody is there to let the new device in")
+                .hint("--yes lets in whoever shows the ticket; with --no-wait a later ties sync asks"));
+        }
+        const LATER: &str = "the ticket stays good: ties sync --folder DIR asks about a device that came";
+        let (book, shell) = desk.parts()?;
+        let mut screen = Screen::new(shell).letting_in(self.yes);
+        let reply = desk::wait(async {
+            let request = Request::DeviceAddByFolder { folder, wait: !self.no_wait };
+            tokio::select! {
+                reply = book.handle(request, &mut screen) => reply.map_err(Failure::from),
+                () = tokio::time::sleep(self.patience) => Err(Failure::failed("no device came in time").hint(LATER)),
+                () = signals::stop_requested() => Err(Failure::failed("stopped waiting").hint(LATER)),
+            }
+        });
+        drop(screen);
+        match reply? {
+            Reply::DeviceAdded { name } if shell.json() => shell.record(&json!({"schema": SCHEMA, "added": name})),
+            Reply::DeviceAdded { name } => {
+                let name = palette::strong(&inline(&name));
+                shell.remark(format!("{} {name} is one of your devices now.", palette::good("Added.")));
+                Ok(())
+            }
+            Reply::DeviceInvited { expires } if shell.json() => {
+                shell.record(&json!({"schema": SCHEMA, "invited": true, "expires": expires}))
+            }
+            Reply::DeviceInvited { .. } => {
+                shell.remark(format!("Next, when it came: {}", palette::code("ties sync --folder DIR")));
+                Ok(())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
+
 /// The words of `ties device join`.
 #[derive(Debug, Args)]
 #[command(
@@ -138,6 +190,7 @@ Examples:
   ties device join 17 acid zoo lunch --relay ties://KEY@relay.example:7700 --name phone
   ties device join -
   ties device join - --name phone < ticket.txt
+  ties device join - --folder /media/stick --no-wait < ticket.txt
   ssh laptop ties device add --ticket --yes | ties device join -"
 )]
 pub(crate) struct JoinWords {
@@ -152,6 +205,18 @@ pub(crate) struct JoinWords {
     /// What to call this device (default: the host's name)
     #[arg(long)]
     name: Option<String>,
+
+    /// Meet in this folder, with a ticket from `ties device add --ticket --folder DIR`; by its path here
+    #[arg(long, value_name = "DIR", conflicts_with = "relay")]
+    folder: Option<PathBuf>,
+
+    /// Wait so long at most for the other device, in a folder
+    #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = duration, requires = "folder")]
+    patience: Duration,
+
+    /// Leave the question in the folder and do not wait; the same command again goes on
+    #[arg(long, requires = "folder", conflicts_with = "patience")]
+    no_wait: bool,
 }
 
 impl JoinWords {
@@ -171,6 +236,13 @@ impl JoinWords {
             return Err(Failure::usage(format!("{} is not empty", desk.home().display()))
                 .hint("one folder is one device: --home DIR chooses another"));
         }
+        if let Some(folder) = self.folder.clone() {
+            if is_code {
+                return Err(Failure::usage("a folder goes with a ticket, not with a code")
+                    .hint("on the other device: ties device add --ticket --folder DIR"));
+            }
+            return self.run_by_folder(desk, folder);
+        }
         let join = Join {
             invitation: if is_code { Secret::new(word.as_str()) } else { read_invitation(desk)? },
             device_name: self.name.unwrap_or_else(home::device_name),
@@ -186,6 +258,36 @@ impl JoinWords {
         });
         drop(screen);
         show_joined(desk, &joined?)
+    }
+}
+
+impl JoinWords {
+    fn run_by_folder(self, desk: &mut Desk<'_>, folder: PathBuf) -> Outcome {
+        const AGAIN: &str = "once the other device has let this one in, the same command with the same ticket goes on";
+        let join = JoinByFolder {
+            invitation: read_invitation(desk)?,
+            device_name: self.name.unwrap_or_else(home::device_name),
+            folder,
+            patience: if self.no_wait { Duration::ZERO } else { self.patience },
+        };
+        let (dir, environment) = (desk.home().to_owned(), desk.environment());
+        let mut screen = Screen::new(desk.shell);
+        let joined = desk::wait(async {
+            tokio::select! {
+                joined = Book::join_by_folder(&dir, join, environment, &mut screen) => Ok(joined?.map(|joined| joined.1)),
+                () = signals::stop_requested() => Err(Failure::failed("stopped waiting").hint(AGAIN)),
+            }
+        });
+        drop(screen);
+        match joined? {
+            Some(joined) => show_joined(desk, &joined),
+            None if !self.no_wait => Err(Failure::failed("the other device has not answered in time").hint(AGAIN)),
+            None if desk.shell.json() => desk.shell.record(&json!({"schema": SCHEMA, "asked": true})),
+            None => {
+                desk.shell.remark(format!("Asked. {}{}.", AGAIN[..1].to_uppercase(), &AGAIN[1..]));
+                Ok(())
+            }
+        }
     }
 }
 

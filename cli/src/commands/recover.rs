@@ -18,13 +18,15 @@ use crate::{home, signals, terminal};
 #[derive(Debug, Args)]
 #[command(
     after_help = "The twelve words come from a prompt or, after `-`, from standard input; never from the command line. They find \
-everything at a relay by its address alone, or in the data folder of another device. This device joins as an admin; the \
+everything at a relay by its address alone, in the data folder of another device, or in a folder or on a stick that carried \
+changes. This device joins as an admin; the \
 others stay, unless they are gone for good (--lost): then they are shut out.
 
 Examples:
   ties recover --relay ties://KEY@relay.example:7700
   ties recover --relay ties://KEY@relay.example:7700 --lost --name laptop - < words.txt
-  ties recover --from /media/stick/old-laptop/ties"
+  ties recover --from /media/stick/old-laptop/ties
+  ties recover --from /media/stick"
 )]
 pub(crate) struct Recover {
     /// `-`: read the words from standard input
@@ -35,7 +37,7 @@ pub(crate) struct Recover {
     #[arg(long, value_name = "URL", conflicts_with = "from")]
     relay: Option<String>,
 
-    /// The data folder of another device, which is only read
+    /// The data folder of another device, or a folder that carried changes
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
 

@@ -43,12 +43,16 @@ pub(crate) struct Sync {
     /// Let the other devices come, at all addresses of this machine and port 7701 unless told otherwise; stays like --watch
     #[arg(long, value_name = "[ADDR:]PORT", num_args = 0..=1, default_missing_value = "", conflicts_with = "folder")]
     listen: Option<String>,
+
+    /// Let in a device that waits in a folder without asking, for scripts
+    #[arg(short, long, conflicts_with = "watch")]
+    yes: bool,
 }
 
 impl Sync {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
         let (book, shell) = desk.parts()?;
-        let Self { watch, folder, peers, listen } = self;
+        let Self { watch, folder, peers, listen, yes } = self;
         let watch = watch || listen.is_some();
         let nearby = Nearby { peers, folders: folder, listen };
         if watch {
@@ -61,7 +65,7 @@ impl Sync {
                 }
             });
         }
-        let mut screen = Screen::new(shell).keeping_notices();
+        let mut screen = Screen::new(shell).letting_in(yes).keeping_notices();
         let reply = desk::wait(async {
             tokio::select! {
                 reply = book.handle(Request::Meet(nearby), &mut screen) => reply.map_err(Failure::from),

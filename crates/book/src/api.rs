@@ -16,6 +16,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +152,15 @@ pub enum Request {
         /// Which relay to meet at; `None` for the first one known.
         relay: Option<String>,
     },
+    /// Pairs a new device by a folder: [`Event::FolderTicket`] first; the device leaves its word there, and [`Face::confirm`] is
+    /// asked. Answered by [`Reply::DeviceAdded`], or by [`Reply::DeviceInvited`] without waiting: later syncs with that folder
+    /// ask. Needs [`Book::handle`](crate::Book::handle).
+    DeviceAddByFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// Whether to wait for the device.
+        wait: bool,
+    },
     /// Shuts a lost or stolen device out. Answered by [`Reply::DeviceChanged`].
     DeviceRevoke {
         /// Its name, or the beginning of its name or id.
@@ -259,6 +269,7 @@ impl Request {
         !matches!(
             self,
             Self::DeviceAdd { .. }
+                | Self::DeviceAddByFolder { .. }
                 | Self::Doctor { .. }
                 | Self::RelayAdd { .. }
                 | Self::Meet(_)
@@ -355,6 +366,20 @@ pub struct Join {
     pub device_name: String,
     /// The relay to meet at, which goes with a code; with a ticket, another address of the ticket's relay.
     pub relay: Option<String>,
+}
+
+/// How to join the book of another device by a folder.
+// Secret, yet Clone and Serialize: a face in another process hands over what its user typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinByFolder {
+    /// The ticket that the other device shows.
+    pub invitation: Secret,
+    /// What this device is called.
+    pub device_name: String,
+    /// The folder, by its path here.
+    pub folder: PathBuf,
+    /// How long to wait for the other device; zero looks once.
+    pub patience: Duration,
 }
 
 /// How to make a device by the twelve words.
@@ -480,6 +505,11 @@ pub enum Reply {
     RelayRemoved {
         /// Its address.
         url: String,
+    },
+    /// A ticket was made out, and its device is asked about when it comes.
+    DeviceInvited {
+        /// Until when the ticket is good, RFC 3339 in UTC.
+        expires: Option<String>,
     },
     /// A relay was added.
     RelayAdded {
@@ -1380,6 +1410,15 @@ pub enum Event {
         /// When it ends, RFC 3339 in UTC.
         expires: Option<String>,
     },
+    /// Show this ticket to the user: a device shown it may be let in by the folder that was named.
+    FolderTicket {
+        /// The text; it goes to the new device's standard input.
+        ticket: Secret,
+        /// Until when it is good, RFC 3339 in UTC.
+        expires: Option<String>,
+        /// Whether this device waits for the new one now.
+        wait: bool,
+    },
     /// The code to type on the new device. It is a secret until it was used: show it, keep it nowhere.
     Code {
         /// The code, such as `17-acid-zoo-lunch`.
@@ -1461,6 +1500,11 @@ pub trait Face: Send {
         true
     }
 
+    /// Whether [`Self::confirm`] asks somebody, or somebody has decided beforehand; otherwise a device that can wait does.
+    fn answers(&self) -> bool {
+        true
+    }
+
     /// Asks the user whether this device may come in. May wait for the user, but must not block the thread.
     fn confirm(&mut self, guest: Guest) -> Answer<'_>;
 }
@@ -1473,6 +1517,10 @@ impl Face for Silent {
     fn event(&mut self, _: Event) {}
 
     fn listens(&self) -> bool {
+        false
+    }
+
+    fn answers(&self) -> bool {
         false
     }
 

@@ -99,6 +99,11 @@ impl Book {
                 self.tell_parting(face);
                 added
             }
+            Request::DeviceAddByFolder { folder, wait } => {
+                let added = self.device_add_by_folder(&folder, wait, face).await;
+                self.tell_parting(face);
+                added
+            }
             Request::RelayAdd { url, token } => {
                 let added = self.relay_add(&url, token.as_ref()).await;
                 self.tell_parting(face);
@@ -214,6 +219,7 @@ impl Book {
             }
             Request::RelayRemove { url } => self.relay_remove(&url),
             Request::DeviceAdd { .. }
+            | Request::DeviceAddByFolder { .. }
             | Request::RelayAdd { .. }
             | Request::Meet(_)
             | Request::Watch(_)

@@ -3,14 +3,25 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use ties_engine::{DepotError, FolderError, FolderNews, FolderReport, FolderStatus, ParcelError};
+use ties_engine::{
+    DepotError, FolderError, FolderGuest, FolderJoin, FolderNews, FolderReport, FolderStatus, PairError, ParcelError,
+    Space,
+};
 
-use crate::api::{BookError, ErrorKind, Event, Face, RelayRow, RelaySync, Reply, SyncReport};
+use crate::api::{
+    BookError, Environment, ErrorKind, Event, Face, Guest, JoinByFolder, Joined, RelayRow, RelaySync, Reply, Secret,
+    SyncReport,
+};
 use crate::book::Book;
-use crate::devices::instant;
-use crate::engine::fault;
-use crate::network::in_one_line;
+use crate::devices::{self, instant, role};
+use crate::engine::{BookRows, fault};
+use crate::network::{GUESTS_ARE, Side, in_one_line, pairing};
+use crate::{environment, opening};
+
+/// How long a ticket is good that goes with a folder, which may be on its way for a while.
+const FOLDER_TICKET_LASTS: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 /// How a folder is told from a relay.
 const SCHEME: &str = "folder:";
@@ -28,15 +39,120 @@ impl Book {
     /// Visits these folders and no other road.
     pub(crate) async fn sync_folders(&self, folders: &[PathBuf], face: &mut dyn Face) -> Result<SyncReport, BookError> {
         let reports = self.space.sync_folders(folders, |event| self.tell(face, event)).await.map_err(fault)?;
+        let rows = self.and_guests(reports, face).await?;
         self.tell_newcomers(face)?;
         self.tell_logs(face)?;
-        Ok(SyncReport { relays: reports.into_iter().map(row).collect(), ..SyncReport::default() })
+        Ok(SyncReport { relays: rows, ..SyncReport::default() })
     }
 
     /// Visits the folders that were added.
     pub(crate) async fn sync_standing_folders(&self, face: &mut dyn Face) -> Result<Vec<RelaySync>, BookError> {
         let reports = self.space.sync_standing_folders(|event| self.tell(face, event)).await.map_err(fault)?;
-        Ok(reports.into_iter().map(row).collect())
+        self.and_guests(reports, face).await
+    }
+
+    /// Asks about devices that wait in the folders that were just visited, and leaves there what who is let in has to take.
+    async fn and_guests(&self, reports: Vec<FolderReport>, face: &mut dyn Face) -> Result<Vec<RelaySync>, BookError> {
+        let mut rows = Vec::new();
+        for report in reports {
+            let path = report.path.clone();
+            let visited = report.outcome.is_ok();
+            let first = row(report);
+            let here = |error| pairing(&path, Side::Host, error);
+            let guests = if visited { self.space.folder_guests(&path).map_err(here)? } else { Vec::new() };
+            let (admitted, visits) = self.ask(&path, guests, face).await?;
+            if let Some(name) = admitted {
+                face.event(Event::Notice { text: format!("{name} is one of your devices now") });
+            }
+            rows.push(visits.into_iter().map(row).fold(first, sum));
+        }
+        Ok(rows)
+    }
+
+    /// Asks about each guest; gives the name of the last one that was let in, and how the visits went that told of it.
+    async fn ask(
+        &self,
+        path: &Path,
+        guests: Vec<FolderGuest>,
+        face: &mut dyn Face,
+    ) -> Result<(Option<String>, Vec<FolderReport>), BookError> {
+        let here = |error| pairing(path, Side::Host, error);
+        let (mut admitted, mut visits) = (None, Vec::new());
+        for guest in guests {
+            let name = guest.device.name.clone();
+            if !face.answers() {
+                let text = format!(
+                    "{name} waits in {} to be let in: ties sync --folder DIR at a terminal asks about it",
+                    path.display()
+                );
+                face.event(Event::Notice { text });
+                continue;
+            }
+            let fingerprint = guest.device.fingerprint.clone();
+            let shown = Guest { name: name.clone(), fingerprint, role: role(GUESTS_ARE).to_owned() };
+            if face.confirm(shown).await {
+                visits.push(self.space.admit_from_folder(path, &guest, GUESTS_ARE).await.map_err(here)?);
+                admitted = Some(name);
+            } else {
+                self.space.decline_from_folder(path, &guest).map_err(here)?;
+            }
+        }
+        Ok((admitted, visits))
+    }
+
+    /// Invites a device by a folder; with `wait` until it came and was let in.
+    pub(crate) async fn device_add_by_folder(
+        &self,
+        path: &Path,
+        wait: bool,
+        face: &mut dyn Face,
+    ) -> Result<Reply, BookError> {
+        let here = |error| pairing(path, Side::Host, error);
+        let ticket = self.space.invite_by_folder(path, FOLDER_TICKET_LASTS).map_err(here)?;
+        let expires = instant(self.space.now().saturating_add(FOLDER_TICKET_LASTS.as_millis() as u64));
+        face.event(Event::FolderTicket { ticket: Secret::new(ticket.as_str()), expires: expires.clone(), wait });
+        // Everything is there before the guest is.
+        let visit = self.space.sync_folders(&[path.to_owned()], |event| self.tell(face, event)).await.map_err(fault)?;
+        if !wait {
+            return match visit.into_iter().map(row).find_map(|row| row.error) {
+                Some(error) => Err(BookError::new(ErrorKind::Failed, "the folder cannot be used").caused_by(error)),
+                None => Ok(Reply::DeviceInvited { expires }),
+            };
+        }
+        let guests = self.space.await_folder_guests(path).await.map_err(here)?;
+        match self.ask(path, guests, face).await? {
+            (Some(name), _) => Ok(Reply::DeviceAdded { name }),
+            (None, _) => Err(BookError::new(ErrorKind::Failed, "the device was turned away; nothing was changed")),
+        }
+    }
+
+    /// Makes the book of another device this device's too, as the guest of a ticket, by a folder. `None` when no answer is there
+    /// in time: the same call goes on later.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub async fn join_by_folder(
+        dir: &Path,
+        join: JoinByFolder,
+        from: Environment,
+        face: &mut dyn Face,
+    ) -> Result<Option<(Self, Joined)>, BookError> {
+        opening::must_not_exist(dir)?;
+        let device_name = devices::name(&join.device_name)?;
+        let from = environment::of(&from, dir, 0)?;
+        let how = FolderJoin { folder: join.folder.clone(), device_name: device_name.clone(), patience: join.patience };
+        let mut announce = |words: &str| face.event(Event::Fingerprint { host: None, words: words.to_owned() });
+        let ticket = join.invitation.expose().trim().to_owned();
+        let joined = Space::join_by_folder(dir, BookRows, &ticket, &how, from, &mut announce).await;
+        let space = match joined {
+            Err(PairError::NotYet) => return Ok(None),
+            joined => joined.map_err(|error| pairing(dir, Side::Guest, error))?,
+        };
+        let book = Self::on(space);
+        let sync = book.sync_folders(&[join.folder], face).await?;
+        let host_name = book.host_name()?;
+        let device_name = book.device_name()?;
+        Ok(Some((book, Joined { device_name, host_name, sync })))
     }
 
     pub(crate) fn folder_add(&self, path: &Path) -> Result<Reply, BookError> {
@@ -101,14 +217,17 @@ fn row(report: FolderReport) -> RelaySync {
 
 /// Two visits to the same folders, as one.
 pub(crate) fn both(first: Vec<RelaySync>, second: Vec<RelaySync>) -> Vec<RelaySync> {
-    let sum = |one: RelaySync, other: RelaySync| RelaySync {
+    first.into_iter().zip(second).map(|(one, other)| sum(one, other)).collect()
+}
+
+fn sum(one: RelaySync, other: RelaySync) -> RelaySync {
+    RelaySync {
         sent: one.sent + other.sent,
         received: one.received + other.received,
         bytes_out: one.bytes_out + other.bytes_out,
         bytes_in: one.bytes_in + other.bytes_in,
         ..other
-    };
-    first.into_iter().zip(second).map(|(one, other)| sum(one, other)).collect()
+    }
 }
 
 /// What a step of a visit is to the user.

@@ -191,7 +191,7 @@ impl Book {
     }
 
     /// What the device that admitted this one is called.
-    fn host_name(&self) -> Result<String, BookError> {
+    pub(crate) fn host_name(&self) -> Result<String, BookError> {
         let devices = self.space.devices().map_err(fault)?;
         let host = devices.iter().find(|device| device.this).map(|device| device.added_by);
         let host = devices.iter().find(|device| !device.this && Some(device.id) == host);
@@ -200,7 +200,7 @@ impl Book {
 }
 
 /// What a paired device may do; who belongs is decided on the first one.
-const GUESTS_ARE: Role = Role::Writer;
+pub(crate) const GUESTS_ARE: Role = Role::Writer;
 
 /// How long a ticket is good for.
 const TICKET_LASTS: Duration = Duration::from_secs(60 * 60);
@@ -323,12 +323,12 @@ fn is_code(text: &str) -> bool {
 
 /// Which of two devices that pair something went wrong on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Host,
     Guest,
 }
 
-fn pairing(dir: &Path, side: Side, error: PairError) -> BookError {
+pub(crate) fn pairing(dir: &Path, side: Side, error: PairError) -> BookError {
     let (message, hint) = match error {
         PairError::Open(error) => return opening::error(dir, error),
         PairError::Road(RoadError::Fault(error)) => return fault(error),
@@ -348,6 +348,14 @@ fn pairing(dir: &Path, side: Side, error: PairError) -> BookError {
             Side::Guest => ("the other device went away before it let this one in", Some(NEW_CODE_THERE)),
             Side::Host => ("the new device went away; nothing was changed", Some(NEW_CODE_HERE)),
         },
+        PairError::Depot(_) => {
+            ("the folder to meet in cannot be used", Some("is the stick or drive there, and may it be written?"))
+        }
+        PairError::ByFolder => (
+            "this ticket is for meeting in a folder",
+            Some("ties device join - --folder DIR, with the same folder here"),
+        ),
+        PairError::NotByFolder => ("this ticket is for meeting at a relay", Some("ties device join -")),
         PairError::NobodyCame => ("no device came in time", Some("ties device add makes a new code or ticket")),
         PairError::NoRoad => ("there is no relay to meet at", Some("ties relay add URL")),
         PairError::NotAdmin => {

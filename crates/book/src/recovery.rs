@@ -39,6 +39,11 @@ impl Book {
         let device_name = devices::name(&recover.device_name)?;
         let words = parse(&recover.words)?;
         let options = RecoverOptions { device_name: device_name.clone(), lost: recover.lost };
+        // A folder that carries changes is told of the new device at once; another device's own folder is only read.
+        let carried = match &recover.copy {
+            CipherCopy::Folder(folder) if !Space::exists(folder) => Some(folder.clone()),
+            _ => None,
+        };
         let (source, there) = match recover.copy {
             CipherCopy::Relay(url) => (Source::Relay(url.clone()), url),
             CipherCopy::Folder(folder) => (Source::Folder(folder.clone()), folder.display().to_string()),
@@ -53,10 +58,13 @@ impl Book {
         let (space, recovered) = made.map_err(|error| refused(&there, error))?;
         let book = Self::on(space);
         let roads = book.space.roads().map_err(fault)?;
-        let sync = match roads.is_empty() {
+        let mut sync = match roads.is_empty() {
             true => SyncReport::default(),
             false => book.sync(face).await?,
         };
+        if let Some(folder) = carried {
+            sync.relays.extend(book.sync_folders(&[folder], face).await?.relays);
+        }
         let counted = book.status_numbers()?;
         Ok((
             book,

@@ -77,7 +77,7 @@ pub use doctor::{DocumentCheck, LogCheck, RowCheck};
 pub use document::{DocumentId, NotAnId, Projection, Row};
 pub use edit::{Edit, EditError};
 pub use environment::{Environment, system_randomness};
-pub use folder::{FolderError, FolderNews, FolderReport, FolderStatus, FolderTally};
+pub use folder::{FolderError, FolderGuest, FolderJoin, FolderNews, FolderReport, FolderStatus, FolderTally};
 pub use incarnation::{Incarnation, LogNews, Parting};
 pub use offline::Offline;
 pub use operations::{Ongoing, Operation, OperationId};

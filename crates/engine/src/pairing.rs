@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ties_net::{Backoff, RelayAddress};
+use ties_net::{Backoff, DepotError, RelayAddress};
 use ties_sealed_log::{
     Add, DeviceId, DeviceKeys, KnownPseudonym, Payload, PseudonymKey, RelayKey, RelayRoad, Role, Secret, SpaceId,
 };
@@ -64,6 +64,18 @@ pub enum PairError {
     /// Only an admin can admit devices.
     #[error("only a device that is an admin can admit another")]
     NotAdmin,
+    /// The folder to meet in.
+    #[error(transparent)]
+    Depot(#[from] DepotError),
+    /// The ticket is for meeting at a relay.
+    #[error("this ticket is for meeting at a relay, not in a folder")]
+    NotByFolder,
+    /// The ticket is for meeting in a folder.
+    #[error("this ticket is for meeting in a folder")]
+    ByFolder,
+    /// No answer lies in the folder.
+    #[error("the other device has not answered yet")]
+    NotYet,
     /// Nobody came in time.
     #[error("the ticket has expired and nobody came")]
     NobodyCame,
@@ -102,7 +114,7 @@ pub struct GuestDevice {
 }
 
 impl GuestDevice {
-    fn of(hello: &Hello) -> Self {
+    pub(crate) fn of(hello: &Hello) -> Self {
         let id = hello.certificate.id();
         Self { id, name: hello.name.clone(), fingerprint: id.fingerprint() }
     }
@@ -163,6 +175,9 @@ impl Space {
     ) -> Result<Self, PairError> {
         must_be_free(folder)?;
         let ticket = Ticket::parse(ticket, environment.now() / 1000)?;
+        if ticket.relay.starts_with("folder:") {
+            return Err(PairError::ByFolder);
+        }
         let device = DeviceKeys::from_seed(Secret::random(environment.randomness()));
         let address: RelayAddress =
             options.relay.as_ref().unwrap_or(&ticket.relay).trim().parse().map_err(RoadError::from)?;
@@ -200,8 +215,27 @@ impl Space {
         Ok(device_keys(&snapshot)?.ok_or(Fault::NoKey)?.id().fingerprint())
     }
 
-    /// Writes a guest down as a member, and wraps the keys for it.
+    /// Writes a guest down as a member, and wraps the keys for it; it is to be met at a relay.
     pub(crate) fn admit(&self, road: &Road, guest: &Hello, role: Role) -> Result<Welcome, PairError> {
+        self.admit_without_relay(guest, role, |transaction, welcome| {
+            let roads = vec![RelayRoad {
+                address: road.address.clone(),
+                relay: road.relay,
+                mailbox: road.mailbox,
+                statements: statements(transaction, &road.mailbox)?.into_iter().map(Into::into).collect(),
+            }];
+            Ok(Welcome { roads, ..welcome })
+        })
+    }
+
+    /// Writes a guest down as a member, and wraps the keys for it. What `keep` makes of the welcome, and writes, happens with
+    /// it or not at all.
+    pub(crate) fn admit_without_relay<T>(
+        &self,
+        guest: &Hello,
+        role: Role,
+        keep: impl FnOnce(&mut Transaction, Welcome) -> Result<T, PairError>,
+    ) -> Result<T, PairError> {
         let inner = &self.inner;
         let mut transaction = inner.store.write().map_err(Fault::from)?;
         let place: SpaceRecord = record(&transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
@@ -221,15 +255,12 @@ impl Space {
         drop(environment);
         know_member(&mut transaction, &guest.certificate.id())?;
         absorb(&mut transaction, &*inner.projection, vec![added])?;
-        let roads = vec![RelayRoad {
-            address: road.address.clone(),
-            relay: road.relay,
-            mailbox: road.mailbox,
-            statements: statements(&transaction, &road.mailbox)?.into_iter().map(Into::into).collect(),
-        }];
+        let (certificate, roads) = (device.certificate(), Vec::new());
+        let welcome = Welcome { certificate, space: place.space, genesis: place.genesis, shares, roads };
+        let kept = keep(&mut transaction, welcome)?;
         transaction.commit().map_err(Fault::from)?;
         inner.committed();
-        Ok(Welcome { certificate: device.certificate(), space: place.space, genesis: place.genesis, shares, roads })
+        Ok(kept)
     }
 
     /// Puts a guest's pseudonym on the mailbox's list.

@@ -60,12 +60,16 @@ impl Store {
         Ok((Self::open(folder, sharing)?, filled))
     }
 
+    /// Where a device that waits to be let in keeps its keys, in the folder that is to hold its store.
+    pub const JOINING: &str = "joining";
+
     /// Whether a folder has nothing in it but what a [`Store::create`] leaves that was stopped before its end.
     #[must_use]
     pub fn is_beginning(folder: &Path) -> bool {
         let Ok(mut entries) = fs::read_dir(folder) else { return false };
-        entries
-            .all(|entry| entry.is_ok_and(|entry| [KEY, UNFINISHED, NEW].iter().any(|name| entry.file_name() == *name)))
+        entries.all(|entry| {
+            entry.is_ok_and(|entry| [KEY, UNFINISHED, NEW, Self::JOINING].iter().any(|name| entry.file_name() == *name))
+        })
     }
 
     /// Takes away what a [`Store::create_with`] left that failed, if there is nothing else in the folder.

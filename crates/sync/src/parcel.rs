@@ -255,6 +255,12 @@ impl Packing {
     }
 }
 
+/// The name of the file with a word of a pairing.
+#[must_use]
+pub fn word_name(word: &[u8]) -> String {
+    format!("{}.word", hex(&hash("ties1/pair-word", &[word])))
+}
+
 /// The name of the place in a folder for what is named by this: 128 bits that say nothing to others.
 #[must_use]
 pub fn place_name(label: &str, secret: &[u8; 32]) -> String {

@@ -6,6 +6,7 @@
 //! that is here (`replica.rs`); what does not open is left where it is and tried again when more is known.
 
 mod holdings;
+mod pairing;
 mod visit;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ use crate::author::SPACE_NUMBER;
 use crate::records::{Fault, put_record, record};
 use crate::space::Space;
 use crate::sync::{SyncEvent, chain};
+
+pub use pairing::{FolderGuest, FolderJoin};
 
 /// Folders that were visited or are to be, by [`FolderKey`].
 pub(crate) const FOLDERS: Table = Table::named("engine/folders");
@@ -218,7 +221,7 @@ impl Space {
         Ok(true)
     }
 
-    async fn visit(
+    pub(crate) async fn visit(
         &self,
         path: &Path,
         asked: Asked,

@@ -20,7 +20,7 @@ use ties_sync::{
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::canonical;
+use super::{Asked, FolderReport, canonical};
 use crate::document::Projection;
 use crate::environment::Environment;
 use crate::pairing::{GuestDevice, PairError, must_be_free};
@@ -159,12 +159,32 @@ impl Space {
         Ok(guests)
     }
 
-    /// Admits a guest that [`Self::folder_guests`] gave: writes it down, and leaves the keys for it. What it has to take is left
-    /// by the next visit.
+    /// As [`Self::folder_guests`], once there is one.
+    ///
+    /// # Errors
+    /// As [`Self::folder_guests`]; a folder that is away for a while is waited for.
+    pub async fn await_folder_guests(&self, folder: &Path) -> Result<Vec<FolderGuest>, PairError> {
+        loop {
+            match self.folder_guests(folder) {
+                Ok(guests) if !guests.is_empty() => return Ok(guests),
+                // A stick that is taken to the new device comes back.
+                Ok(_) | Err(PairError::Depot(DepotError::Absent(_))) => tokio::time::sleep(LOOK).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Admits a guest that [`Self::folder_guests`] gave: writes it down, visits the folder, so that it finds itself admitted
+    /// there, and leaves the keys for it.
     ///
     /// # Errors
     /// When the database or the folder cannot be written. Once it is written down, the next look leaves the answer.
-    pub fn admit_from_folder(&self, folder: &Path, guest: &FolderGuest, role: Role) -> Result<(), PairError> {
+    pub async fn admit_from_folder(
+        &self,
+        folder: &Path,
+        guest: &FolderGuest,
+        role: Role,
+    ) -> Result<FolderReport, PairError> {
         let (ticket, mut host) = self.host_of(guest)?;
         let answer = self.admit_without_relay(&guest.hello, role, |transaction, welcome| {
             let device = device_keys(transaction)?.ok_or(Fault::NoKey)?;
@@ -172,7 +192,9 @@ impl Space {
             keep_answer(transaction, &ticket, &frame)?;
             Ok(frame)
         })?;
-        self.leave_word(&Depot::at(folder, &place_name("ties1/pair-place", &guest.room))?, &answer)
+        let outcome = self.visit(folder, Asked::ByName, &mut |_| ()).await;
+        self.leave_word(&Depot::at(folder, &place_name("ties1/pair-place", &guest.room))?, &answer)?;
+        Ok(FolderReport { path: folder.to_owned(), outcome })
     }
 
     /// Turns a guest away that [`Self::folder_guests`] gave; its ticket is void.

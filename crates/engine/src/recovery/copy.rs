@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
-use ties_net::RelayAddress;
+use ties_net::{Depot, RelayAddress};
 use ties_sealed_log::{
     AccessList, AccessStatement, Appended, Entry, EntryName, Log, LogId, LogOpening, MailboxId, MemoryLog,
     RecoveryKeys, Tip, Vector,
 };
 use ties_store::{Read, Sharing, Snapshot, Store};
-use ties_sync::{Event, Input, Message, Output, Refusal, Replica, Session, Taken};
+use ties_sync::{Event, Input, MAX_PARCEL, Message, Output, PARCEL_HEAD, Parcel, Refusal, Replica, Session, Taken};
 
 use super::RecoveryError;
 use crate::author::SPACE_NUMBER;
@@ -25,6 +25,8 @@ use crate::roads::{Road, roads};
 pub(super) struct CipherCopy {
     pub(super) log: MemoryLog,
     pub(super) boxes: BTreeMap<MailboxId, Box>,
+    /// Whether anybody may have put logs into it: it was carried in a folder.
+    pub(super) carried: bool,
     bytes: usize,
 }
 
@@ -72,8 +74,14 @@ impl CipherCopy {
         Ok(copy)
     }
 
-    /// Reads the folder of another device.
+    /// Reads the folder of another device, or one in which devices left changes for each other.
     pub(super) fn from_folder(folder: &Path) -> Result<Self, RecoveryError> {
+        if !Store::exists(folder) {
+            let depots = Depot::all(folder)?;
+            if !depots.is_empty() {
+                return Self::from_depots(&depots);
+            }
+        }
         let store = Store::open(folder, Sharing::Processes)?;
         Self::from_snapshot(&store.read()?)
     }
@@ -102,6 +110,31 @@ impl CipherCopy {
             for (_, bytes) in snapshot.pairs(OPENINGS, &mailbox.0)? {
                 let opening = LogOpening::verify(&bytes, &mailbox).map_err(|_| Fault::Damaged("a log opening"))?;
                 kept.openings.insert(opening.log(), bytes);
+            }
+        }
+        Ok(copy)
+    }
+
+    /// Reads every whole parcel, whichever space it is of.
+    fn from_depots(depots: &[Depot]) -> Result<Self, RecoveryError> {
+        let mut copy = Self { carried: true, ..Self::default() };
+        let (mut parts, mut read) = (Vec::new(), 0);
+        for depot in depots {
+            for file in depot.list()? {
+                let Some(head) = depot.read(&file.name, PARCEL_HEAD)? else { continue };
+                if Parcel::length(&head) != Ok(file.length) || read + file.length as usize > MOST {
+                    continue;
+                }
+                let bytes = depot.read(&file.name, MAX_PARCEL)?.unwrap_or_default();
+                read += bytes.len();
+                parts.extend(Parcel::decode(&bytes).map(Parcel::into_parts).unwrap_or_default());
+            }
+        }
+        // Stretches of one log in their order: each finds the one before it.
+        parts.sort_unstable_by_key(|part| part.run);
+        for part in parts {
+            for entry in part.entries.iter().map_while(|bytes| Entry::verify(bytes).ok()) {
+                copy.append(&entry);
             }
         }
         Ok(copy)

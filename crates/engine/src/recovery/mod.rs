@@ -29,7 +29,7 @@ pub use revive::Recovered;
 pub enum Source {
     /// At a relay, in whichever mailboxes the words belong to.
     Relay(String),
-    /// In the folder of another device, which is only read.
+    /// In the folder of another device, or one in which devices left changes for each other. It is only read.
     Folder(PathBuf),
 }
 
@@ -76,6 +76,9 @@ pub enum RecoveryError {
     /// The session with the relay.
     #[error(transparent)]
     Session(#[from] SessionError<std::convert::Infallible>),
+    /// A folder that carries changes.
+    #[error(transparent)]
+    Depot(#[from] ties_net::DepotError),
     /// A folder.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -1,11 +1,11 @@
 //! A device made by the words alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ties_sealed_log::{
-    Admit, DeviceId, DeviceKeys, EntryName, EpochId, EpochKey, Genesis, Log, Manner, OpenLog, Payload, RecoveryKeys,
-    RecoveryWords, Remove, Role, Rotate, Sealed, Secret, SpaceId, WrapContext, decode,
+    Admit, DeviceId, DeviceKeys, Entry, EntryName, EpochId, EpochKey, Genesis, Log, Manner, OpenLog, Payload,
+    RecoveryKeys, RecoveryWords, Remove, Role, Rotate, Sealed, Secret, SpaceId, WrapContext, decode,
 };
 use ties_store::{Read, Sharing, Store, Table, Transaction};
 
@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::epochs::{reconsider, rotate_now};
 use crate::records::{
     DEVICE, DeviceRecord, EPOCHS, Fault, MEMBERSHIP, MembershipRecord, PROJECTION, ROADS, RoadRecord, SPACE,
-    SpaceRecord, put_record,
+    SpaceRecord, put_record, record,
 };
 use crate::removal::pins;
 use crate::roads::heads;
@@ -185,7 +185,7 @@ fn take(transaction: &mut Transaction, projection: &dyn Projection, copy: &Ciphe
             keep_opening(transaction, mailbox, opening)?;
         }
     }
-    let entries: Vec<_> = copy.entries().collect();
+    let entries = if copy.carried { opening(transaction, copy)? } else { copy.entries().collect() };
     for entry in &entries {
         transaction.log(SPACE_NUMBER).append(entry)?;
     }
@@ -197,6 +197,20 @@ fn take(transaction: &mut Transaction, projection: &dyn Projection, copy: &Ciphe
         put_record(transaction, ROADS, &mailbox.0, &kept)?;
     }
     Ok(count)
+}
+
+/// The entries of the logs that open under a key that is here: whoever could write to a folder may have put others there, and
+/// other spaces may use it. Each rotation left an envelope, so that all epochs' keys are here.
+fn opening(read: &dyn Read, copy: &CipherCopy) -> Result<Vec<Entry>, Fault> {
+    let space = record(read, Table::SETTINGS, SPACE, "the space")?.map(|place: SpaceRecord| place.space);
+    let (space, keys) = (space.ok_or(Fault::NoKey)?, keyring(read)?);
+    let mut open = BTreeSet::new();
+    for entry in copy.entries() {
+        if entry.seq() == 1 && entry.open(&space, keys.iter().map(|(id, _, key)| (id, key))).is_ok() {
+            open.insert(entry.log());
+        }
+    }
+    Ok(copy.entries().filter(|entry| open.contains(&entry.log())).collect())
 }
 
 /// Goes through the rotates that are open by now: forgets keys that none of them bears out, since anybody can put one in
