@@ -1500,9 +1500,10 @@ pub trait Face: Send {
         true
     }
 
-    /// Whether [`Self::confirm`] asks somebody, or somebody has decided beforehand; otherwise a device that can wait does.
+    /// Whether [`Self::confirm`] asks somebody, or somebody has decided beforehand; otherwise a device that waits in a folder
+    /// goes on waiting.
     fn answers(&self) -> bool {
-        true
+        false
     }
 
     /// Asks the user whether this device may come in. May wait for the user, but must not block the thread.
@@ -1517,10 +1518,6 @@ impl Face for Silent {
     fn event(&mut self, _: Event) {}
 
     fn listens(&self) -> bool {
-        false
-    }
-
-    fn answers(&self) -> bool {
         false
     }
 

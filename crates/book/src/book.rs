@@ -111,8 +111,14 @@ impl Book {
             }
             Request::Meet(nearby) => self.meet(&nearby, face).await.map(Reply::Synced),
             Request::Watch(nearby) => self.watch(&nearby, face).await,
-            Request::Sync => self.sync(face).await.map(Reply::Synced),
-            Request::SyncFolders { folders } => self.sync_folders(&folders, face).await.map(Reply::Synced),
+            Request::Sync => {
+                let report = self.sync(face).await?;
+                self.and_guests(report, face).await.map(Reply::Synced)
+            }
+            Request::SyncFolders { folders } => {
+                let report = self.sync_folders(&folders, face).await?;
+                self.and_guests(report, face).await.map(Reply::Synced)
+            }
             Request::SyncWatch => self.sync_watch(face).await,
             Request::Doctor { repair, offline } => self.doctor(repair, offline, face).await,
             local => self.answer(local, face),

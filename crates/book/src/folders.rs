@@ -39,7 +39,7 @@ impl Book {
     /// Visits these folders and no other road.
     pub(crate) async fn sync_folders(&self, folders: &[PathBuf], face: &mut dyn Face) -> Result<SyncReport, BookError> {
         let reports = self.space.sync_folders(folders, |event| self.tell(face, event)).await.map_err(fault)?;
-        let rows = self.and_guests(reports, face).await?;
+        let rows = reports.into_iter().map(row).collect();
         self.tell_newcomers(face)?;
         self.tell_logs(face)?;
         Ok(SyncReport { relays: rows, ..SyncReport::default() })
@@ -48,25 +48,26 @@ impl Book {
     /// Visits the folders that were added.
     pub(crate) async fn sync_standing_folders(&self, face: &mut dyn Face) -> Result<Vec<RelaySync>, BookError> {
         let reports = self.space.sync_standing_folders(|event| self.tell(face, event)).await.map_err(fault)?;
-        self.and_guests(reports, face).await
+        Ok(reports.into_iter().map(row).collect())
     }
 
     /// Asks about devices that wait in the folders that were just visited, and leaves there what who is let in has to take.
-    async fn and_guests(&self, reports: Vec<FolderReport>, face: &mut dyn Face) -> Result<Vec<RelaySync>, BookError> {
-        let mut rows = Vec::new();
-        for report in reports {
-            let path = report.path.clone();
-            let visited = report.outcome.is_ok();
-            let first = row(report);
+    pub(crate) async fn and_guests(
+        &self,
+        mut report: SyncReport,
+        face: &mut dyn Face,
+    ) -> Result<SyncReport, BookError> {
+        for visited in report.relays.iter_mut().filter(|row| row.error.is_none()) {
+            let Some(path) = path_of(&visited.url).map(Path::to_owned) else { continue };
             let here = |error| pairing(&path, Side::Host, error);
-            let guests = if visited { self.space.folder_guests(&path).map_err(here)? } else { Vec::new() };
+            let guests = self.space.folder_guests(&path).map_err(here)?;
             let (admitted, visits) = self.ask(&path, guests, face).await?;
             if let Some(name) = admitted {
                 face.event(Event::Notice { text: format!("{name} is one of your devices now") });
             }
-            rows.push(visits.into_iter().map(row).fold(first, sum));
+            *visited = visits.into_iter().map(row).fold(std::mem::take(visited), sum);
         }
-        Ok(rows)
+        Ok(report)
     }
 
     /// Asks about each guest; gives the name of the last one that was let in, and how the visits went that told of it.

@@ -37,7 +37,8 @@ impl Book {
         // A device may bring what the roads did not.
         self.tell_newcomers(&mut &shared)?;
         self.tell_logs(&mut &shared)?;
-        Ok(SyncReport { devices: peers.into_iter().map(report).collect(), ..roads })
+        let report = SyncReport { devices: peers.into_iter().map(report).collect(), ..roads };
+        self.and_guests(report, shared.0.into_inner().unwrap_or_else(PoisonError::into_inner)).await
     }
 
     /// Stays in touch with every relay, with devices that are met directly, and with those that come.
