@@ -85,7 +85,8 @@ async fn what_needs_a_relay_says_so() {
     let laptop = create(&folder.path().join("laptop"));
     for request in [Request::Sync, Request::SyncWatch, Request::DeviceAdd { by: Pairing::Code, relay: None }] {
         let error = laptop.handle(request, &mut Silent).await.unwrap_err();
-        assert_eq!((error.kind, error.hint.as_deref()), (ErrorKind::Failed, Some("ties relay add URL")));
+        assert_eq!(error.kind, ErrorKind::Failed);
+        assert!(error.hint.is_some_and(|hint| hint.starts_with("ties relay add URL")));
     }
     let request = Request::RelayAdd { url: "http://relay.example".into(), token: None };
     assert_eq!(laptop.handle(request, &mut Silent).await.unwrap_err().kind, ErrorKind::Usage);
