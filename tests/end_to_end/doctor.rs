@@ -169,6 +169,7 @@ fn a_wrong_clock_open_files_and_a_broken_database_are_named() {
     command.env("TIES_NOW", "2026-01-01T00:00:00Z");
     let ran = crate::support::Running::start(command, "").finish().code(1);
     assert!(ran.out.contains("before the time of this device's last change"), "{ran}");
+    assert!(ran.out.contains("before the last exchange with"), "{ran}");
     assert!(ran.out.contains("phone wrote with a clock"), "{ran}");
 
     let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("permissions");

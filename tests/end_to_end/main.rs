@@ -10,6 +10,7 @@ mod bad_relays;
 mod carried;
 mod codes;
 mod commands;
+mod conflicts;
 mod direct;
 mod doctor;
 mod folders;

@@ -2,7 +2,7 @@
 //! `ties __complete SHELL PLACE -- WORDS` at every Tab.
 //!
 //! The grammar is clap's own, so commands and options need no list of their own. Arguments are
-//! completed by what their value name says: `WHO` is a handle, `FILTER` may be a tag, paths are left
+//! completed by what their value name says: `WHO` (or `REF`) is a handle, `FILTER` may be a tag, paths are left
 //! to the shell. Names come from a book that can be read as it is; where there is none, or it is
 //! locked, there are none, and never an error, a question or a write: a Tab is not a command.
 
@@ -154,7 +154,7 @@ fn completer(argument: &Arg, home: &Option<PathBuf>) -> Option<ArgValueCompleter
         Some(ArgValueCompleter::new(move |current: &OsStr| from_book(home.as_deref(), what, mark, current)))
     };
     match name.as_str() {
-        "WHO" => of(Completable::Handle, "@"),
+        "WHO" | "REF" => of(Completable::Handle, "@"),
         "FILTER" => of(Completable::Tag, "+"),
         "RELAY" => of(Completable::Relay, ""),
         "DEVICE" => of(Completable::Device, ""),

@@ -136,6 +136,12 @@ impl Book {
             let text = format!("the clock stands {ahead} before the time of this device's last change");
             checks.push(row("clock", CheckState::Problem, text).hint("set the clock; what was written keeps its time"));
         }
+        for road in self.space.status().map_err(fault)?.roads {
+            if let Some(ahead) = road.last_contact.and_then(|last| ahead(last, now)) {
+                let text = format!("the clock stands {ahead} before the last exchange with {}", road.road.address);
+                checks.push(row("clock", CheckState::Problem, text).hint("set the clock"));
+            }
+        }
         for device in self.space.devices().map_err(fault)?.iter().filter(|device| !device.this) {
             if let Some(ahead) = device.last_heard.and_then(|last| ahead(last, now)) {
                 let text = format!("{} wrote with a clock {ahead} ahead of this one", device.name);
