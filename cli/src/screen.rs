@@ -197,13 +197,9 @@ impl Face for Screen<'_> {
                 self.say("Say yes on the other device if it shows the same words.");
             }
             Event::Listening { address } => {
-                let port = address.rsplit(':').next().unwrap_or_default();
-                let there = palette::code(&format!("ties sync --peer HOST:{}", inline(port)));
-                self.watched(&format!(
-                    "{}  {}, on another device: {there}",
-                    palette::good("listening"),
-                    inline(&address)
-                ));
+                let address = inline(&address);
+                let there = palette::code(&format!("ties sync --peer {address}"));
+                self.watched(&format!("{}  {address}  on another device: {there}", palette::good("listening")));
             }
             Event::Connected { url } => {
                 self.watched(&format!("{}  {}", palette::good("connected"), road(&url)));

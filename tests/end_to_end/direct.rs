@@ -1,4 +1,5 @@
 //! Devices that meet with no relay in between, as real processes.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 
@@ -140,11 +141,13 @@ fn what_crosses_the_wire_holds_no_word_and_nothing_that_stays_the_same() {
     let tap = Tap::before(host.socket());
     guest.run(&["sync", "--peer", &tap.address().to_string()]).ok();
 
-    // The order of what TLS says in the open changes; what is random has many different bytes in a row.
-    let windows = |streams: &[Vec<u8>]| -> BTreeSet<[u8; 16]> {
-        let parts = streams.iter().flat_map(|stream| stream.windows(16));
-        let parts = parts.filter(|part| part.iter().collect::<BTreeSet<_>>().len() >= 11);
-        parts.map(|part| part.try_into().expect("sixteen bytes")).collect()
+    // TLS says the same things in another order each time. What looks random, as bytes or as digits, shall not come again.
+    let varied = |part: &[u8]| part.iter().collect::<BTreeSet<_>>().len();
+    let windows = |streams: &[Vec<u8>]| -> BTreeSet<Vec<u8>> {
+        let bytes = streams.iter().flat_map(|stream| stream.windows(24)).filter(|part| varied(part) >= 18);
+        let digits = streams.iter().flat_map(|stream| stream.windows(16));
+        let digits = digits.filter(|part| part.iter().all(u8::is_ascii_hexdigit) && varied(part) >= 6);
+        bytes.chain(digits).map(<[u8]>::to_vec).collect()
     };
     let [first, second] = runs.each_ref().map(|run| windows(run));
     let protocol = windows(&tap.raw());
@@ -153,4 +156,61 @@ fn what_crosses_the_wire_holds_no_word_and_nothing_that_stays_the_same() {
     for stream in runs.iter().flatten() {
         assert!(needles.within(stream).is_empty(), "{:?}", needles.within(stream));
     }
+}
+
+#[test]
+fn devices_of_one_network_find_each_other_by_themselves() {
+    if !hears_itself() {
+        println!(
+            "SKIPPED: this machine lets no multicast through, so that devices cannot find each other by themselves"
+        );
+        return;
+    }
+    let world = World::new();
+    let (laptop, [phone]) = paired(&world, ["phone"]);
+    laptop.run(&["new", "Ada Lovelace"]).ok();
+    let on_the_lan = |device: &Device, words: &[&str]| {
+        let mut command = device.command(words);
+        command.env_remove("TIES_NO_LAN");
+        Running::start(command, "")
+    };
+    let listening = on_the_lan(&laptop, &["sync", "--listen", "0"]);
+    listening.line("listening");
+    // The relay is gone; who is near is found all the same.
+    let met =
+        (0..5).map(|_| on_the_lan(&phone, &["sync"]).finish()).find(|met| met.out.contains("up to date  laptop ("));
+    let met = met.expect("one of five attempts finds it");
+    assert!(met.out.contains("received 1"), "{met}");
+    assert_eq!(phone.names(), ["Ada Lovelace"]);
+
+    // Another network's device hears the same and makes nothing of it.
+    let stranger = world.started("stranger");
+    on_the_lan(&stranger, &["sync"]).finish().code(1).complains("nobody to sync with");
+    // So does whoever wants to be left alone.
+    let alone = on_the_lan(&phone, &["sync", "--no-lan"]).finish().code(1);
+    assert!(!alone.out.contains("laptop ("), "{alone}");
+
+    let watching = on_the_lan(&phone, &["sync", "--watch"]);
+    watching.line("connected  laptop (");
+    laptop.run(&["new", "Grace Hopper"]).ok();
+    watching.line("received 1");
+    assert_eq!(phone.names().len(), 2);
+}
+
+/// Whether what this machine announces comes back to it.
+fn hears_itself() -> bool {
+    let call = ties_net::LanCall {
+        nonce: std::process::id().to_be_bytes().repeat(4).try_into().unwrap(),
+        tag: [0; 8],
+        port: 9,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (Ok(_announced), Ok(ears)) = (ties_net::Announcement::new(&call), ties_net::LanEars::open()) else {
+        return false;
+    };
+    let heard = async {
+        let hearing = async { while ears.next().await.call != call {} };
+        tokio::time::timeout(std::time::Duration::from_secs(3), hearing).await.is_ok()
+    };
+    runtime.block_on(heard)
 }

@@ -18,8 +18,8 @@ use crate::signals;
 #[command(
     after_help = "One line for each relay, folder and device; the exit code is 1 if one of them failed. In a folder (a stick, a \
 synced folder, a network drive) changes are left in files that nobody else can read, for your other devices to take when they visit \
-it; no relay is needed for that. Two devices of one network need none either: one listens, the other names it. Nobody else can make \
-anything of what they say, and to strangers the one that listens shows nothing.
+it; no relay is needed for that. Two devices of one network need none either: one listens, and the other finds it, or is told where \
+it is. Nobody else can make anything of what they say, and to strangers the one that listens shows nothing.
 
 Examples:
   ties sync
@@ -47,14 +47,18 @@ pub(crate) struct Sync {
     /// Let in a device that waits in a folder without asking, for scripts
     #[arg(short, long, conflicts_with = "watch")]
     yes: bool,
+    /// Neither look for devices on the local network nor tell them of this one (as if TIES_NO_LAN were set)
+    #[arg(long)]
+    no_lan: bool,
 }
 
 impl Sync {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
         let (book, shell) = desk.parts()?;
-        let Self { watch, folder, peers, listen, yes } = self;
+        let Self { watch, folder, peers, listen, yes, no_lan } = self;
         let watch = watch || listen.is_some();
-        let nearby = Nearby { peers, folders: folder, listen };
+        let lan = !no_lan && std::env::var_os("TIES_NO_LAN").is_none_or(|set| set.is_empty());
+        let nearby = Nearby { peers, folders: folder, lan, listen };
         if watch {
             let mut screen = Screen::watching(shell);
             return desk::wait(async {

@@ -63,6 +63,8 @@ impl Device {
         for variable in ["TIES_HOME", "TIES_LOG", "NO_COLOR", "CLICOLOR_FORCE", "VISUAL", "EDITOR"] {
             command.env_remove(variable);
         }
+        // Tests that run side by side shall not meet.
+        command.env("TIES_NO_LAN", "1");
         command
     }
 

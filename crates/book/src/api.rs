@@ -293,6 +293,8 @@ pub struct Nearby {
     pub peers: Vec<String>,
     /// Sticks, synced folders, network drives.
     pub folders: Vec<PathBuf>,
+    /// Whether devices are looked for on the local network, unless some are named, and told of this one while it listens.
+    pub lan: bool,
     /// Where this one listens, while it watches: an address, a port, both, or an empty text for every address and the usual
     /// port; `None` if it does not.
     pub listen: Option<String>,

@@ -28,7 +28,7 @@ impl Book {
                 (true, true) => Ok(SyncReport::default()),
             }
         };
-        let peers = self.space.sync_peers(&addresses, |event| tell(&shared, event));
+        let peers = self.space.sync_peers(&addresses, nearby.lan && !is_named, |event| tell(&shared, event));
         let (roads, peers) = tokio::join!(roads, peers);
         let (roads, peers) = (roads?, peers.map_err(fault)?);
         if roads.relays.is_empty() && peers.is_empty() {
@@ -44,7 +44,7 @@ impl Book {
     /// Stays in touch with every relay, with devices that are met directly, and with those that come.
     pub(crate) async fn watch(&self, nearby: &Nearby, face: &mut dyn Face) -> Result<Reply, BookError> {
         let listen = nearby.listen.as_deref().map(listening_place).transpose()?;
-        let roads = PeerRoads { dial: addresses(&nearby.peers)?, listen };
+        let roads = PeerRoads { dial: addresses(&nearby.peers)?, listen, lan: nearby.lan };
         let has_relays = !self.space.roads().map_err(fault)?.is_empty();
         if !has_relays && roads == PeerRoads::default() {
             return Err(no_road());

@@ -145,7 +145,7 @@ impl Listening {
     }
 
     async fn dialled_by(&self, space: &Space) -> PeerReport {
-        let mut reports = space.sync_peers(std::slice::from_ref(&self.address), |_| {}).await.unwrap();
+        let mut reports = space.sync_peers(std::slice::from_ref(&self.address), false, |_| {}).await.unwrap();
         reports.pop().unwrap()
     }
 
@@ -261,7 +261,7 @@ async fn a_device_of_another_space_sees_nothing_and_is_shown_nothing() {
     let listening = Listening::start(&world.devices[0]).await;
     let refused = listening.dialled_by(&other.devices[0]).await.outcome;
     assert!(matches!(refused, Err(PeerFailure::Dial(DialError::NotRecognised))), "{refused:?}");
-    let nobody = world.devices[0].sync_peers(&["127.0.0.1:1".parse().unwrap()], |_| {}).await.unwrap();
+    let nobody = world.devices[0].sync_peers(&["127.0.0.1:1".parse().unwrap()], false, |_| {}).await.unwrap();
     assert!(matches!(nobody[0].outcome, Err(PeerFailure::Dial(DialError::Unreachable(_)))), "{nobody:?}");
     assert_eq!(listening.connections(), 0);
 }
@@ -273,7 +273,8 @@ async fn devices_in_touch_hear_each_write_and_one_link_with_each_is_enough() {
     let addresses = vec![listening.address.clone(), listening.address.clone()];
     let watchers: Vec<_> = [1, 2]
         .map(|at| {
-            let (space, roads) = (world.devices[at].clone(), PeerRoads { dial: addresses.clone(), listen: None });
+            let (space, roads) =
+                (world.devices[at].clone(), PeerRoads { dial: addresses.clone(), ..PeerRoads::default() });
             tokio::spawn(async move { space.watch_peers(&roads, |_| {}).await.unwrap() })
         })
         .into();

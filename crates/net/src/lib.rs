@@ -8,7 +8,7 @@
 //! [`MAX_FRAME`] and text messages.
 //!
 //! Start from [`RelayAddress`], [`connect`] and [`Link`]; a server starts from [`Acceptor`]. Two devices
-//! start from [`connect_peer`] and [`PeerListener`].
+//! start from [`connect_peer`] and [`PeerListener`], and find each other by [`Announcement`] and [`LanEars`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,6 +29,7 @@ mod backoff;
 mod certified;
 mod connect;
 mod depot;
+mod lan;
 mod link;
 mod peer;
 mod peer_listener;
@@ -42,6 +43,7 @@ pub use backoff::Backoff;
 pub use certified::CertificateError;
 pub use connect::{ConnectError, connect};
 pub use depot::{Depot, DepotError, Listed};
+pub use lan::{Announcement, LAN_WAIT, LanCall, LanEars, LanError, LanHeard};
 pub use link::{ClosingReason, Heartbeat, Link, LinkError, LinkReader, LinkWriter, MAX_FRAME};
 pub use peer::{DialError, PEER_PORT, PeerAcceptor, PeerAddress, PeerDial, PeerKey, PeerLink, connect_peer};
 pub use peer_listener::{Caller, PeerListener};

@@ -1,6 +1,6 @@
 //! One link with another device, from the greeting to its end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,17 +39,33 @@ pub(crate) fn last_contact(read: &dyn Read, device: &DeviceId) -> Result<Option<
     Ok(kept.map(|kept| kept.last_contact))
 }
 
-/// The devices that this process has links with: one link with each is enough.
+/// The links that this process has, by device.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Links(Arc<Mutex<BTreeSet<PeerKey>>>);
+pub(crate) struct Links(Arc<Mutex<BTreeMap<PeerKey, usize>>>);
 
 impl Links {
-    /// Takes the place of the link with a device, until dropped; `None` if it is taken.
-    pub(crate) fn claim(&self, key: PeerKey) -> Option<Claim> {
-        self.all().insert(key).then(|| Claim { links: self.clone(), key })
+    /// Takes a link into account that this device dialled, until dropped; `None` if there is one with the other device: one
+    /// is enough.
+    pub(crate) fn dialled(&self, key: PeerKey) -> Option<Claim> {
+        self.claim(key, 1)
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeSet<PeerKey>> {
+    /// The same for a link that came. The other device may well have two programs that dial, or have lost a link of which
+    /// this one has not heard yet; `None` if it has too many.
+    pub(crate) fn answered(&self, key: PeerKey) -> Option<Claim> {
+        self.claim(key, MOST_LINKS)
+    }
+
+    fn claim(&self, key: PeerKey, most: usize) -> Option<Claim> {
+        let mut all = self.all();
+        let count = all.entry(key).or_default();
+        (*count < most).then(|| {
+            *count += 1;
+            Claim { links: self.clone(), key }
+        })
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<PeerKey, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,7 +78,11 @@ pub(crate) struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.links.all().remove(&self.key);
+        let mut all = self.links.all();
+        if let Some(count) = all.get_mut(&self.key) {
+            *count = count.saturating_sub(1);
+        }
+        all.retain(|_, count| *count > 0);
     }
 }
 
@@ -263,6 +283,8 @@ impl PeerMeeting {
     }
 }
 
+/// Links with one device.
+const MOST_LINKS: usize = 4;
 /// Frames that are taken in one transaction.
 const TURN: usize = 8 << 20;
 /// How often a watcher looks by itself whether another process wrote.

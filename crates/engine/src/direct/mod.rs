@@ -7,6 +7,7 @@
 mod conversation;
 mod greeting;
 mod keys;
+mod lan;
 mod meeting;
 mod roads;
 mod standing;

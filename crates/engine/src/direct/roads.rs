@@ -1,19 +1,22 @@
 //! Meeting other devices directly: those whose addresses are given, and those that come.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use ties_net::{Backoff, Caller, PeerAcceptor, PeerAddress, PeerListener};
+use ties_net::{Backoff, Caller, LAN_WAIT, PeerAcceptor, PeerAddress, PeerListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::conversation::News;
-use crate::direct::greeting::PeerFailure;
+use crate::direct::greeting::{Met, PeerFailure};
 use crate::direct::keys::{DiscoveryKeys, day};
-use crate::direct::meeting::{Links, PeerMeeting, Until};
+use crate::direct::lan::{Heeded, Near};
+use crate::direct::meeting::{Claim, Links, PeerMeeting, Until};
 use crate::direct::standing::{Known, own_seed};
 use crate::records::Fault;
+use crate::secrets::device_keys;
 use crate::space::Space;
 use crate::sync::Tally;
 
@@ -24,6 +27,8 @@ pub struct PeerRoads {
     pub dial: Vec<PeerAddress>,
     /// Where this one listens, if it does.
     pub listen: Option<SocketAddr>,
+    /// Whether devices are looked for on the local network, and told of this one while it listens.
+    pub lan: bool,
 }
 
 /// Something that happened between this device and another.
@@ -62,87 +67,131 @@ pub struct PeerReport {
 }
 
 impl Space {
-    /// Exchanges everything with the devices at these addresses, all at once, until both sides have the same.
+    /// Exchanges everything with the devices at these addresses, and with `lan` with those that listen on the local network,
+    /// all at once, until both sides have the same. Who is near is waited for no longer than [`ties_net::LAN_WAIT`].
     ///
     /// # Errors
     /// When the database cannot be read; what goes wrong with a device stands in its report.
     pub async fn sync_peers(
         &self,
         addresses: &[PeerAddress],
+        lan: bool,
         mut events: impl FnMut(PeerEvent),
     ) -> Result<Vec<PeerReport>, Fault> {
         let (tell, mut told) = mpsc::unbounded_channel();
+        let (find, mut found) = mpsc::unbounded_channel();
         let links = Links::default();
-        let mut meetings = JoinSet::new();
+        let mut meetings: JoinSet<Option<PeerReport>> = JoinSet::new();
+        let spawn = |meetings: &mut JoinSet<_>, places: Vec<PeerAddress>, near, tell| {
+            let (space, links) = (self.clone(), links.clone());
+            meetings.spawn(async move { space.meet_at(&places, near, &links, &tell).await });
+        };
         for address in addresses {
-            let (space, address, links, tell) = (self.clone(), address.clone(), links.clone(), tell.clone());
-            meetings.spawn(async move { space.meet_at(&address, &links, &tell).await });
+            spawn(&mut meetings, vec![address.clone()], false, tell.clone());
         }
-        drop(tell);
-        while let Some(event) = told.recv().await {
-            events(event);
+        if lan {
+            tokio::spawn(self.clone().hear_lan(Heeded::default(), Some(Instant::now() + LAN_WAIT), find));
+        } else {
+            // Nobody will be heard.
+            drop(find);
+        }
+        let (mut tell, mut near) = (Some(tell), Vec::new());
+        loop {
+            tokio::select! {
+                event = told.recv() => match event {
+                    Some(event) => events(event),
+                    None => break,
+                },
+                heard = found.recv(), if tell.is_some() => match (heard, &tell) {
+                    (Some(one), Some(tell)) => {
+                        spawn(&mut meetings, one.places.clone(), true, tell.clone());
+                        near.push(one);
+                    }
+                    // Nobody else is near; what is under way goes on.
+                    _ => tell = None,
+                },
+            }
         }
         let mut reports = Vec::new();
         while let Some(ended) = meetings.join_next().await {
-            let Ok(report) = ended else { continue };
-            // Two addresses of one device are one road.
-            if !matches!(report.outcome, Err(PeerFailure::Already)) {
-                reports.push(report);
-            }
+            reports.extend(ended.ok().flatten());
         }
-        reports.sort_by(|one, other| one.address.cmp(&other.address));
+        reports.sort_by(|one: &PeerReport, other| one.address.cmp(&other.address));
         Ok(reports)
     }
 
-    /// Meets the device at an address until both have the same; more than once if what came the first time makes more
-    /// readable.
+    /// Meets the device at an address, or at the first of several of one device that answers, until both have the same; more
+    /// than once if what came the first time makes more readable. `None` if there is nothing to say of it: it is met
+    /// already, or nobody named it and it is not there, or it is this device.
     async fn meet_at(
         &self,
+        places: &[PeerAddress],
+        near: bool,
+        links: &Links,
+        tell: &mpsc::UnboundedSender<PeerEvent>,
+    ) -> Option<PeerReport> {
+        let mut report = PeerReport { device: None, address: String::new(), outcome: Ok(Tally::default()) };
+        for place in places {
+            report = self.meet_there(place, near, links, tell).await;
+            if !matches!(report.outcome, Err(PeerFailure::Dial(_))) {
+                break;
+            }
+        }
+        let is_nothing = match &report.outcome {
+            Err(PeerFailure::Already) => true,
+            Err(PeerFailure::Dial(_)) => near,
+            _ => false,
+        };
+        (!is_nothing).then_some(report)
+    }
+
+    async fn meet_there(
+        &self,
         address: &PeerAddress,
+        near: bool,
         links: &Links,
         tell: &mpsc::UnboundedSender<PeerEvent>,
     ) -> PeerReport {
         let place = address.to_string();
         let mut device = None;
+        let tell = |device, news| _ = tell.send(PeerEvent { device, address: place.clone(), news });
+        let outcome = self.meet_often(address, near, links, &mut device, &tell).await;
+        PeerReport { device, address: place, outcome }
+    }
+
+    async fn meet_often(
+        &self,
+        address: &PeerAddress,
+        near: bool,
+        links: &Links,
+        device: &mut Option<String>,
+        tell: &(impl Fn(Option<String>, PeerNews) + Sync),
+    ) -> Result<Tally, PeerFailure> {
         let mut all = Tally::default();
-        let mut outcome = Ok(all);
         for _ in 0..MEETINGS {
-            if let Err(error) = self.inner.tidy_for_peers() {
-                outcome = Err(error.into());
+            self.inner.tidy_for_peers()?;
+            let met = self.dial_peer(address).await?;
+            let _claim = self.claim(links, &met, near)?;
+            *device = name(&met.who).or(device.take());
+            tell(device.clone(), PeerNews::Connected);
+            let mut news = |news| tell(device.clone(), PeerNews::News(news));
+            let (tally, more) = PeerMeeting::hold(self, met, Until::Settled, &mut news).await?;
+            all = all.and(tally);
+            // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
+            let more = more || self.inner.tidy_for_peers()?;
+            if !more || tally.entries_sent + tally.entries_received == 0 {
                 break;
-            }
-            let met = match self.dial_peer(address).await {
-                Ok(met) => met,
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            };
-            let Some(_claim) = links.claim(met.key) else {
-                outcome = Err(PeerFailure::Already);
-                break;
-            };
-            device = name(&met.who).or(device);
-            let tell = |news| _ = tell.send(PeerEvent { device: device.clone(), address: place.clone(), news });
-            tell(PeerNews::Connected);
-            let held = PeerMeeting::hold(self, met, Until::Settled, &mut |news| tell(PeerNews::News(news))).await;
-            match held {
-                Ok((tally, more)) => {
-                    all = all.and(tally);
-                    outcome = Ok(all);
-                    // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
-                    let more = more || self.inner.tidy_for_peers().unwrap_or(false);
-                    if !more || tally.entries_sent + tally.entries_received == 0 {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
             }
         }
-        PeerReport { device, address: place, outcome }
+        Ok(all)
+    }
+
+    /// The place of the one link with a device. One that was found near by and has this device's key is this device, as far
+    /// as anybody can tell; a copy of it has to be named.
+    fn claim(&self, links: &Links, met: &Met, near: bool) -> Result<Claim, PeerFailure> {
+        let own = device_keys(&self.snapshot()?)?.ok_or(Fault::NoKey)?.certificate().tls();
+        let claim = links.dialled(met.key).filter(|_| !near || met.key != own);
+        claim.ok_or(PeerFailure::Already)
     }
 
     /// Stays in touch with other devices until dropped: dials those whose addresses are given, again and again, and
@@ -156,29 +205,43 @@ impl Space {
         mut events: impl FnMut(PeerEvent),
     ) -> Result<(), PeerWatchError> {
         let (tell, mut told) = mpsc::unbounded_channel();
-        let links = Links::default();
+        let (find, mut found) = mpsc::unbounded_channel();
+        let (links, heeded) = (Links::default(), Heeded::default());
         let mut tasks = JoinSet::new();
         if let Some(at) = roads.listen {
             let listener = self.listen(at).await?;
-            let address = listener.address().map_err(PeerWatchError::Listen)?.to_string();
-            let _ = tell.send(PeerEvent { device: None, address, news: PeerNews::Listening });
+            let address = listener.address().map_err(PeerWatchError::Listen)?;
+            let shown = reachable(address).to_string();
+            let _ = tell.send(PeerEvent { device: None, address: shown, news: PeerNews::Listening });
+            if roads.lan && !address.ip().is_loopback() {
+                let (space, heeded) = (self.clone(), heeded.clone());
+                tasks.spawn(async move { _ = space.announce(address.port(), &heeded).await });
+            }
             let (space, links, tell) = (self.clone(), links.clone(), tell.clone());
             tasks.spawn(async move { space.answer_all(listener, links, tell).await });
         }
+        let stay = |tasks: &mut JoinSet<()>, places: Vec<PeerAddress>, near: Option<Near>| {
+            let (space, links, tell) = (self.clone(), links.clone(), tell.clone());
+            tasks.spawn(async move { space.stay_with(&places, near.is_some(), &links, &tell).await });
+        };
         for address in &roads.dial {
-            let (space, address, links, tell) = (self.clone(), address.clone(), links.clone(), tell.clone());
-            tasks.spawn(async move { space.stay_with(&address, &links, &tell).await });
+            stay(&mut tasks, vec![address.clone()], None);
+        }
+        if roads.lan {
+            tasks.spawn(self.clone().hear_lan(heeded, None, find));
         }
         if tasks.is_empty() {
             return Ok(());
         }
         let space = self.clone();
         tasks.spawn(async move { space.hear_others().await });
-        drop(tell);
-        while let Some(event) = told.recv().await {
-            events(event);
+        loop {
+            tokio::select! {
+                Some(event) = told.recv() => events(event),
+                Some(near) = found.recv() => stay(&mut tasks, near.places.clone(), Some(near)),
+                _ = tasks.join_next() => {}
+            }
         }
-        Ok(())
     }
 
     async fn listen(&self, at: SocketAddr) -> Result<PeerListener, PeerWatchError> {
@@ -225,47 +288,68 @@ impl Space {
             // Whoever proves nothing is not worth a line.
             Err(error) => return tracing::debug!(%error, "somebody came who is no device of ours"),
         };
-        let Some(_claim) = links.claim(met.key) else {
+        let Some(_claim) = links.answered(met.key) else {
             return met.link.close(ties_net::ClosingReason::Busy).await;
         };
         let device = name(&met.who);
         let tell = |news| _ = tell.send(PeerEvent { device: device.clone(), address: address.clone(), news });
-        tell(PeerNews::Connected);
-        let held = PeerMeeting::hold(self, met, Until::Broken, &mut |news| tell(PeerNews::News(news))).await;
-        let why = held.err().map_or_else(|| "done".to_owned(), |error| crate::sync::chain(&error));
-        tell(PeerNews::Lost(why, None));
+        // One that is not known may only have come to see whether this device holds a key of the space.
+        if device.is_some() {
+            tell(PeerNews::Connected);
+        }
+        match PeerMeeting::hold(self, met, Until::Broken, &mut |news| tell(PeerNews::News(news))).await {
+            // It came, exchanged and went.
+            Ok(_) => {}
+            Err(PeerFailure::Closed) if device.is_none() => {}
+            Err(error) => tell(PeerNews::Lost(crate::sync::chain(&error), None)),
+        }
     }
 
-    async fn stay_with(&self, address: &PeerAddress, links: &Links, tell: &mpsc::UnboundedSender<PeerEvent>) {
+    /// Dials a device again and again; one that was found near by only until it is given up: it will be heard again.
+    async fn stay_with(
+        &self,
+        places: &[PeerAddress],
+        near: bool,
+        links: &Links,
+        tell: &mpsc::UnboundedSender<PeerEvent>,
+    ) {
         let mut backoff = Backoff::new();
-        let place = address.to_string();
-        loop {
+        if near {
+            // Two that hear each other at once shall not dial each other at once.
+            tokio::time::sleep(backoff.after_failure_now() / 2).await;
+        }
+        let mut failures = 0;
+        for place in places.iter().cycle() {
             // What cannot be written now is written before the next meeting.
             let _ = self.inner.tidy_for_peers();
             let mut device = None;
             let say = |device: &Option<String>, news| {
-                let _ = tell.send(PeerEvent { device: device.clone(), address: place.clone(), news });
+                let _ = tell.send(PeerEvent { device: device.clone(), address: place.to_string(), news });
             };
-            let outcome = match self.dial_peer(address).await {
-                Err(error) => Err(error),
-                Ok(met) => match links.claim(met.key) {
-                    None => Err(PeerFailure::Already),
-                    Some(_claim) => {
-                        device = name(&met.who);
-                        say(&device, PeerNews::Connected);
-                        backoff.reset();
-                        PeerMeeting::hold(self, met, Until::Broken, &mut |news| say(&device, PeerNews::News(news)))
-                            .await
-                    }
-                },
+            let outcome = async {
+                let met = self.dial_peer(place).await?;
+                let _claim = self.claim(links, &met, near)?;
+                device = name(&met.who);
+                say(&device, PeerNews::Connected);
+                failures = 0;
+                PeerMeeting::hold(self, met, Until::Broken, &mut |news| say(&device, PeerNews::News(news))).await
             };
+            let outcome = outcome.await;
+            if device.is_some() {
+                backoff.reset();
+            }
             let pause = backoff.after_failure_now();
             match outcome {
                 // What was left out is asked for at once.
                 Ok((_, true)) => continue,
                 Ok((_, false)) => say(&device, PeerNews::Lost("the other device ended it".to_owned(), Some(pause))),
+                Err(PeerFailure::Already) if near => return,
                 Err(PeerFailure::Already) => {}
+                Err(PeerFailure::Dial(_)) if near => failures += 1,
                 Err(error) => say(&device, PeerNews::Lost(crate::sync::chain(&error), Some(pause))),
+            }
+            if failures > GIVE_UP {
+                return;
             }
             tokio::time::sleep(pause).await;
         }
@@ -290,6 +374,17 @@ fn name(who: &Known) -> Option<String> {
     }
 }
 
+/// Where others reach a device that listens at every address: the one that it would reach them from.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    if !listening.ip().is_unspecified() {
+        return listening;
+    }
+    // Nothing is sent: the system only chooses the way. The address is one for examples (RFC 5737).
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
+    let chosen = socket.and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and(socket.local_addr()));
+    chosen.map_or(listening, |chosen| SocketAddr::from((chosen.ip(), listening.port())))
+}
+
 /// Why this device cannot wait for others.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -302,5 +397,7 @@ pub enum PeerWatchError {
     Fault(#[from] Fault),
 }
 
+/// How many failures in a row a device near by is dialled through.
+const GIVE_UP: usize = 8;
 /// How often one device is met in a row while each meeting brings something.
 const MEETINGS: usize = 4;
