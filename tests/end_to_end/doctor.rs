@@ -107,6 +107,7 @@ fn records_and_lists_are_made_anew_and_nothing_is_lost() {
     });
     let found = said(&laptop, &["--offline"], 1);
     assert_says(&found, "documents", "problem", "2 records do not hold what the entries say");
+    assert_says(&found, "rows", "problem", "not compared");
     let repaired = said(&laptop, &["--offline", "--repair"], 0);
     assert_says(&repaired, "documents", "repaired", "2 records were made anew");
     assert_says(&said(&laptop, &["--offline"], 0), "documents", "ok", "4 records");
@@ -150,10 +151,19 @@ fn what_waits_is_told_with_its_reason() {
         }
         transaction.put(Table::named("engine/bad"), &place(4), b"it is odd").expect("written");
         transaction.put(Table::named("engine/quarantine"), &place(5), b"").expect("written");
+        // Each kind of alert, seen nine times: since 1, last 1.
+        let (mailbox, _) = transaction.pairs(Table::named("engine/roads"), b"").expect("roads").remove(0);
+        for kind in 0..8u8 {
+            let key = [&mailbox[..], &[kind]].concat();
+            transaction.put(Table::named("engine/alerts"), &key, &[1, 1, 9]).expect("written");
+        }
     });
     let found = said(&laptop, &["--offline"], 0);
     for text in ["a key that", "others that have not arrived", "the admission of", "it is odd", "that was shut out"] {
         assert_says(&found, "waiting", "warning", text);
+    }
+    for text in ["has lost changes", "hides from this device", "sent what no honest relay sends"] {
+        assert_says(&found, "roads", "warning", text);
     }
 }
 

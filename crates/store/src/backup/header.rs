@@ -10,14 +10,14 @@ use crate::passphrase::{SealKeyError, SealedKey, UnsealError};
 use crate::{Cost, Passphrase, StorageKey};
 
 /// What stands at the beginning of a backup file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct BackupHeader {
     salt: [u8; 32],
     lock: BackupLock,
 }
 
 /// What opens a backup.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum BackupLock {
     /// Any of these recovery keys.
     Words(Vec<BackupWrap>),
@@ -26,11 +26,11 @@ pub enum BackupLock {
 }
 
 /// A backup's key under a passphrase.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct PassphraseLock(SealedKey);
 
 /// A backup's key, wrapped to one recovery key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct BackupWrap(pub Box<[u8; BACKUP_WRAP_LEN]>);
 
 impl BackupHeader {
