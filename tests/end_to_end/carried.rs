@@ -259,3 +259,18 @@ fn a_ticket_of_a_folder_admits_one_device_and_a_declined_one_stays_out() {
     assert!(!phone.home().join("joining").exists(), "its passing file is gone");
     laptop.run(&["device", "add", "--folder", stick.path()]).code(2);
 }
+
+#[test]
+fn a_watcher_leaves_in_a_standing_folder_what_other_commands_write() {
+    let world = World::new();
+    let stick = Stick::new(&world);
+    let laptop = world.started("laptop");
+    laptop.run(&["relay", "add", &format!("folder:{}", stick.path())]).ok();
+    let watching = laptop.start(&["sync", "--watch"], "");
+    watching.line("up to date");
+    assert_eq!(stick.parcels().len(), 1);
+    laptop.run(&["new", "Ada Lovelace"]).ok();
+    watching.line("sent 1");
+    assert_eq!(stick.parcels().len(), 2);
+    watching.kill();
+}

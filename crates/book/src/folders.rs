@@ -239,6 +239,9 @@ pub(crate) fn said(path: &Path, news: &FolderNews) -> Event {
         FolderNews::Left { entries } => Event::Exchanged { url, sent: *entries as u64, received: 0 },
         FolderNews::Unreadable { name, why } => Event::Notice { text: unreadable(&url, name, *why) },
         FolderNews::Settled => Event::UpToDate { url },
+        FolderNews::Failed { reason, again } => {
+            Event::Disconnected { url, reason: reason.clone(), retry_ms: u64::try_from(again.as_millis()).ok() }
+        }
     }
 }
 

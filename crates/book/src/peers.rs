@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
 use ties_engine::{
-    ConversationError, DialError, News, PEER_PORT, PeerAddress, PeerEvent, PeerFailure, PeerNews, PeerReport,
-    PeerRoads, PeerWatchError,
+    ConversationError, DialError, FolderNews, News, PEER_PORT, PeerAddress, PeerEvent, PeerFailure, PeerNews,
+    PeerReport, PeerRoads, PeerWatchError, SyncEvent,
 };
 
 use crate::api::{Answer, BookError, ErrorKind, Event, Face, Guest, Nearby, PeerSync, Reply, SyncReport};
@@ -41,18 +41,34 @@ impl Book {
         self.and_guests(report, shared.0.into_inner().unwrap_or_else(PoisonError::into_inner)).await
     }
 
-    /// Stays in touch with every relay, with devices that are met directly, and with those that come.
+    /// Stays in touch with every relay and folder, with devices that are met directly, and with those that come.
     pub(crate) async fn watch(&self, nearby: &Nearby, face: &mut dyn Face) -> Result<Reply, BookError> {
         let listen = nearby.listen.as_deref().map(listening_place).transpose()?;
         let roads = PeerRoads { dial: addresses(&nearby.peers)?, listen, lan: nearby.lan };
         let has_relays = !self.space.roads().map_err(fault)?.is_empty();
-        if !has_relays && roads == PeerRoads::default() {
+        let has_folders = !self.space.standing_folders().map_err(fault)?.is_empty();
+        if !has_relays && !has_folders && roads == PeerRoads::default() {
             return Err(no_road());
         }
         let shared = Shared(Mutex::new(face));
         let relays = async {
             match has_relays {
                 true => self.sync_watch(&mut &shared).await.map(drop),
+                false => Ok(()),
+            }
+        };
+        let folders = async {
+            let watched = |event| {
+                let received = matches!(event, SyncEvent::Folder(_, FolderNews::Received { .. }));
+                self.tell(&mut &shared, event);
+                if received {
+                    let _ = self.tell_newcomers(&mut &shared);
+                    let _ = self.tell_logs(&mut &shared);
+                    let _ = self.tell_conflicts(&mut &shared);
+                }
+            };
+            match has_folders {
+                true => self.space.watch_folders(watched).await.map_err(fault),
                 false => Ok(()),
             }
         };
@@ -70,7 +86,7 @@ impl Book {
             self.space.watch_peers(&roads, watched).await.map_err(|error| unheard(&roads, error))
         };
         // Either goes on until the request is dropped, or has nothing to do, or cannot begin.
-        tokio::try_join!(relays, peers)?;
+        tokio::try_join!(relays, folders, peers)?;
         Err(BookError::new(ErrorKind::Failed, "watching ended by itself"))
     }
 }

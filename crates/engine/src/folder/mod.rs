@@ -9,9 +9,11 @@ mod holdings;
 mod pairing;
 mod visit;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use ties_net::DepotError;
@@ -136,6 +138,13 @@ pub enum FolderNews {
     },
     /// Both have the same.
     Settled,
+    /// Whoever watches could not visit it.
+    Failed {
+        /// Why.
+        reason: String,
+        /// After which time it is tried again.
+        again: Duration,
+    },
 }
 
 /// A folder that every sync visits.
@@ -180,6 +189,42 @@ impl Space {
             reports.push(FolderReport { path, outcome });
         }
         Ok(reports)
+    }
+
+    /// Visits the folders that were added until dropped: at once, soon after something was written here, by this process or
+    /// another, and every half minute. What stays as it was is told once.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn watch_folders(&self, mut events: impl FnMut(SyncEvent)) -> Result<(), Fault> {
+        let mut watched = Watched::default();
+        loop {
+            for path in self.standing_folders()? {
+                let mut stirred = watched.begin(&path);
+                let outcome = self
+                    .visit(&path, Asked::Always, &mut |event| {
+                        if watched.is_news(&event, &mut stirred) {
+                            events(event);
+                        }
+                    })
+                    .await;
+                if let Some(reason) = watched.end(&path, outcome.err().map(|error| chain(&error))) {
+                    events(SyncEvent::Folder(path, FolderNews::Failed { reason, again: REVISIT }));
+                }
+            }
+            // Visits write too: only what comes after them is another's.
+            let (serial, seen) = (self.serial()?, Instant::now());
+            while seen.elapsed() < REVISIT {
+                tokio::time::sleep(GATHER).await;
+                if self.serial()? != serial {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn serial(&self) -> Result<u64, Fault> {
+        Ok(self.inner.store.read()?.serial()?)
     }
 
     /// The folders that every sync of this device visits.
@@ -266,6 +311,45 @@ impl Space {
         change(&mut kept);
         put_record(&mut transaction, FOLDERS, &key, &kept)?;
         Ok(transaction.commit()?)
+    }
+}
+
+/// How long a watcher waits between two visits to a folder: a visit lists its files, and disks may sleep.
+const REVISIT: Duration = Duration::from_secs(30);
+/// How often it looks whether something was written here; what comes in such a while goes into one file.
+const GATHER: Duration = Duration::from_secs(2);
+
+/// What whoever watches folders was told of them.
+#[derive(Default)]
+struct Watched {
+    /// Why the last visit failed, if it did.
+    troubles: BTreeMap<PathBuf, Option<String>>,
+    unreadable: BTreeSet<(PathBuf, String)>,
+}
+
+impl Watched {
+    /// Whether the end of a visit is news even if nothing happens in it.
+    fn begin(&self, path: &Path) -> bool {
+        !matches!(self.troubles.get(path), Some(None))
+    }
+
+    fn is_news(&mut self, event: &SyncEvent, stirred: &mut bool) -> bool {
+        match event {
+            SyncEvent::Folder(_, FolderNews::Settled) => *stirred,
+            SyncEvent::Folder(path, FolderNews::Unreadable { name, .. }) => {
+                self.unreadable.insert((path.clone(), name.clone()))
+            }
+            _ => {
+                *stirred = true;
+                true
+            }
+        }
+    }
+
+    /// The trouble of a visit, if it is another than before.
+    fn end(&mut self, path: &Path, trouble: Option<String>) -> Option<String> {
+        let before = self.troubles.insert(path.to_owned(), trouble.clone());
+        trouble.filter(|trouble| before.flatten().as_ref() != Some(trouble))
     }
 }
 
