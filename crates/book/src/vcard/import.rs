@@ -237,16 +237,14 @@ impl Reader {
         if there.iter().any(|part| !part.is_empty()) || is_binary(&property) {
             return Some(property);
         }
-        let joints = [" ", " ", " ", " ", ", ", " ", ", "];
-        let mut parts = (0..joints.len()).map(|at| property.parts(joints[at]).into_iter().nth(at).unwrap_or_default());
+        let mut parts = property.lists().into_iter();
         let mut next = || parts.next().unwrap_or_default();
-        (name.surname, name.given, name.given2) = (next(), next(), next());
-        (name.prefix, name.credential, name.surname2, name.generation) = (next(), next(), next(), next());
+        (name.surname, name.given, name.given2) = (next().join(" "), next().join(" "), next().join(" "));
+        let (prefix, mut suffixes) = (next().join(" "), next());
+        (name.prefix, name.surname2, name.generation) = (prefix, next().join(" "), next().join(", "));
         // RFC 9554 writes the generation among the suffixes too, for readers that know five parts.
-        if !name.generation.is_empty() {
-            let suffixes = name.credential.split(", ").filter(|suffix| *suffix != name.generation);
-            name.credential = suffixes.collect::<Vec<_>>().join(", ");
-        }
+        suffixes.retain(|suffix| *suffix != name.generation);
+        name.credential = suffixes.join(", ");
         let sort_as = property.take_text("SORT-AS");
         if name.sort_as.is_empty() {
             name.sort_as = sort_as;

@@ -138,18 +138,23 @@ impl Property {
 
     /// The value's parts between semicolons; commas within a part are joined by `joint`.
     pub(super) fn parts(&self, joint: &str) -> Vec<String> {
-        let part = |part: &str| {
-            let values = split_escaped(part, ',').into_iter().map(|value| unescape(value).trim().to_owned());
-            values.filter(|value| !value.is_empty()).collect::<Vec<_>>().join(joint)
-        };
-        split_escaped(&self.value, ';').into_iter().map(part).collect()
+        self.lists().into_iter().map(|members| members.join(joint)).collect()
+    }
+
+    /// The value's parts between semicolons, each with its members between commas.
+    pub(super) fn lists(&self) -> Vec<Vec<String>> {
+        split_escaped(&self.value, ';').into_iter().map(members).collect()
     }
 
     /// The value's members between commas.
     pub(super) fn list(&self) -> Vec<String> {
-        let members = split_escaped(&self.value, ',').into_iter().map(|member| unescape(member).trim().to_owned());
-        members.filter(|member| !member.is_empty()).collect()
+        members(&self.value)
     }
+}
+
+fn members(text: &str) -> Vec<String> {
+    let members = split_escaped(text, ',').into_iter().map(|member| unescape(member).trim().to_owned());
+    members.filter(|member| !member.is_empty()).collect()
 }
 
 impl Param {
