@@ -4,8 +4,8 @@
 //! `support` folder starts the programs, listens in on the relay's socket and looks for what must not be there.
 #![cfg(unix)]
 
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod backups;
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod bad_relays;
 mod carried;
 mod codes;
