@@ -52,7 +52,7 @@ impl PeerAddress {
 
 impl From<std::net::SocketAddr> for PeerAddress {
     fn from(at: std::net::SocketAddr) -> Self {
-        Self { host: at.ip().to_string(), port: at.port() }
+        Self { host: at.ip().to_canonical().to_string(), port: at.port() }
     }
 }
 

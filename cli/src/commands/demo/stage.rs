@@ -62,6 +62,8 @@ impl Stage {
         for variable in ["TIES_HOME", "TIES_NOW", "TIES_SEED", "TIES_LOG"] {
             command.env_remove(variable);
         }
+        // Nor shall invented devices look for anybody.
+        command.env("TIES_NO_LAN", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let line = words.iter().map(|word| word.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
         let name = format!("`ties {line}` on {home}");
