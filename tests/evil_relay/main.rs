@@ -2,11 +2,11 @@
 //! restarts and restores in between. Nobody takes what no device of the space wrote, each lie is named, and all devices end
 //! equal once the relay is honest, or is never seen again.
 //!
-//! Each seed is a world of its own, its number modulo 17 is its lie. `TIES_EVIL_SEEDS` says how many to play (170 by default, ten for each lie),
+//! Each seed is a world of its own, its number modulo 17 is its lie. `TIES_EVIL_SEEDS` says how many to play (510 by default, thirty for each lie),
 //! `TIES_EVIL_SEED` plays one and tells what happened in it. A long run:
 //!
 //! ```text
-//! TIES_EVIL_SEEDS=10000 nice cargo test -p ties-tests --test evil_relay -- --nocapture
+//! TIES_EVIL_SEEDS=10000 nice cargo test --release -p ties-tests --test evil_relay -- --nocapture
 //! ```
 
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -24,7 +24,7 @@ use relay::Lie;
 use ties_engine::AlertKind;
 use ties_tests::Counts;
 
-const ENOUGH: u64 = 170;
+const ENOUGH: u64 = 510;
 
 #[test]
 fn every_lie_is_named_and_nothing_comes_of_it() {
