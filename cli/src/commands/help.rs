@@ -39,9 +39,11 @@ const GROUPS: [(&str, &[(&str, &str)]); 6] = [
         &[
             ("init", "start a network on this device"),
             ("device add|join|list|…", "pair a second device, rename it, change what it may do"),
-            ("relay add|list|…", "use or run a relay, which can read nothing"),
+            ("relay add|list|…", "use or run a relay, or a folder; neither can read a thing"),
             ("sync [--watch]", "exchange changes with the other devices"),
             ("status", "devices, relays, what waits and why"),
+            ("conflicts [WHO]", "fields that two devices set apart, with both values"),
+            ("resolve WHO FIELD", "settle one of them, for all devices"),
         ],
     ),
     (
@@ -55,6 +57,9 @@ const GROUPS: [(&str, &[(&str, &str)]); 6] = [
             ("recover --relay URL", "make a device by the twelve recovery words"),
             ("reset", "overrule a takeover with the words"),
             ("key [rotate-recovery]", "which keys there are; new recovery words"),
+            ("backup FILE", "everything in one encrypted file"),
+            ("restore FILE", "make the device of it, in an empty data folder"),
+            ("doctor [--repair]", "look everything over; make anew what can be"),
         ],
     ),
     (
