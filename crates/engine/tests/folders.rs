@@ -135,6 +135,25 @@ fn half_copies_renamed_copies_and_strangers_files_do_no_harm() {
 }
 
 #[test]
+fn what_waited_for_a_file_that_came_later_is_taken_with_it() {
+    let (one, road) = founder();
+    let two = admit(&one, &road);
+    let (folder, drawer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    put(&one, "first");
+    visit(&one, folder.path());
+    let [first] = &files(folder.path())[..] else { panic!("one file") };
+    put(&one, "second");
+    visit(&one, folder.path());
+    let away = drawer.path().join("first");
+    fs::rename(first, &away).unwrap();
+    visit(&two, folder.path());
+    assert!(!keys(&two).contains(&"second".to_owned()), "what comes before it is missing");
+    fs::copy(&away, first).unwrap();
+    visit(&two, folder.path());
+    assert_eq!(keys(&two), ["first", "second"], "in the visit that found what was missing");
+}
+
+#[test]
 fn what_vanished_is_left_again_by_whoever_has_it() {
     let (one, road) = founder();
     let two = admit(&one, &road);

@@ -73,8 +73,15 @@ impl<'s> Visit<'s> {
     }
 
     fn exchange(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(FolderNews)) -> Result<(), FolderError> {
-        let pieces = self.look(stop, tell)?;
-        self.take_all(pieces, stop, tell)?;
+        loop {
+            let before = self.tally.entries_received;
+            let pieces = self.look(stop, tell)?;
+            self.take_all(pieces, stop, tell)?;
+            // A file that was left at an earlier visit may have waited for what came just now.
+            if self.tally.entries_received == before || !self.files.values().any(|file| file.left) {
+                break;
+            }
+        }
         // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
         self.space.inner.tidy_everywhere()?;
         self.leave(stop, tell)
@@ -86,7 +93,8 @@ impl<'s> Visit<'s> {
         let there: BTreeSet<&[u8]> = listed.iter().map(|file| file.name.as_encoded_bytes()).collect();
         self.files.retain(|name, _| there.contains(&name[..]));
         let snapshot = self.space.inner.store.read().map_err(Fault::from)?;
-        let again = self.kept.tried != knowledge(&snapshot)?;
+        let known = knowledge(&snapshot)?;
+        let again = std::mem::replace(&mut self.kept.tried, known) != known;
         let (mut pieces, mut held) = (Vec::new(), 0);
         for file in &listed {
             going_on(stop)?;
@@ -137,8 +145,10 @@ impl<'s> Visit<'s> {
             Err(ParcelError::Foreign) => Ok(None),
             Err(why) => {
                 let name = file.name.to_string_lossy().into_owned();
-                tell(FolderNews::Unreadable { name: name.clone(), why });
-                self.tally.unreadable.push((name, why));
+                if self.tally.unreadable.iter().all(|(told, _)| *told != name) {
+                    tell(FolderNews::Unreadable { name: name.clone(), why });
+                    self.tally.unreadable.push((name, why));
+                }
                 Ok(None)
             }
         }
@@ -165,8 +175,6 @@ impl<'s> Visit<'s> {
             }
         }
         self.tally.left = pieces.iter().map(|piece| piece.run.log).collect::<BTreeSet<LogId>>().len();
-        let snapshot = self.space.inner.store.read().map_err(Fault::from)?;
-        self.kept.tried = knowledge(&snapshot)?;
         Ok(())
     }
 
