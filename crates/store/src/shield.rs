@@ -1,7 +1,7 @@
 //! A damaged file is an error here, not a panic.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 use std::thread;
 
@@ -46,14 +46,17 @@ fn silence_shielded_panics() {
     if HOOK.is_completed() || thread::panicking() {
         return;
     }
-    HOOK.call_once(|| {
-        let before = take_hook();
-        set_hook(Box::new(move |about| {
-            if DEPTH.try_with(Cell::get).unwrap_or(0) == 0 {
-                before(about);
-            }
-        }));
-    });
+    HOOK.call_once(|| set_hook(unless_shielded(take_hook())));
+}
+
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Sync + Send>;
+
+fn unless_shielded(before: Hook) -> Hook {
+    Box::new(move |about| {
+        if DEPTH.try_with(Cell::get).unwrap_or(0) == 0 {
+            before(about);
+        }
+    })
 }
 
 #[cfg(test)]
@@ -69,11 +72,13 @@ mod tests {
         let told = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&told);
         let thread = thread::current().id();
-        set_hook(Box::new(move |_| {
+        // Another test may have been behind a shield before, and then the hook is set once for all.
+        silence_shielded_panics();
+        set_hook(unless_shielded(Box::new(move |_| {
             if thread::current().id() == thread {
                 count.fetch_add(1, Ordering::SeqCst);
             }
-        }));
+        })));
         let nested = shield(|| shield::<()>(|| panic_any("inner")).or(Ok(())).and_then(|()| panic_any("outer")));
         assert!(matches!(nested, Err::<(), _>(StoreError::Damaged(_))));
         assert_eq!(told.load(Ordering::SeqCst), 0);
