@@ -1,9 +1,9 @@
 //! A few devices and a relay live through whatever the dice give them; afterwards all devices must have the same, and
 //! nothing that was acknowledged may be missing.
 //!
-//! Each seed is a world of its own. A failure prints the seed and the command that plays it again. `TIES_SIM_SEEDS`
-//! says how many seeds to play (1,000 by default, 120 of the drill with copied devices), `TIES_SIM_SEED` plays one and tells
-//! what happened in it. A long run:
+//! Each seed is a world of its own. A failure prints the seed, at once, and the command that plays it again. `TIES_SIM_SEEDS`
+//! says how many seeds to play, or which, as in `500..1000` (1,000 by default, 120 of the
+//! drill with copied devices), `TIES_SIM_SEED` plays one and tells what happened in it. A long run:
 //!
 //! ```text
 //! TIES_SIM_SEEDS=20000 nice cargo test --release -p ties-tests --test simulation -- --nocapture
@@ -17,12 +17,7 @@ mod edits;
 mod ledger;
 mod story;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use ties_tests::Counts;
+use ties_tests::{Counts, Seeds};
 
 /// How often each of these must have happened in a thousand seeds, or they prove too little. About half of what was
 /// seen, so that a change of the dice or of the engine does not fail it.
@@ -86,53 +81,20 @@ const DRILLS: u64 = 120;
 
 #[test]
 fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
-    let this = "every_device_ends_equal_and_nothing_acknowledged_is_lost";
+    let this = "--test simulation -- --nocapture every_device_ends";
     play_all(this, ENOUGH, &REACHED, &story::live);
 }
 
 #[test]
 fn copies_of_a_device_go_on_side_by_side_and_end_equal() {
-    play_all("copies_of_a_device_go_on_side_by_side_and_end_equal", DRILLS, &REACHED_BY_DRILLS, &drill::live);
+    play_all("--test simulation -- --nocapture copies_of", DRILLS, &REACHED_BY_DRILLS, &drill::live);
 }
 
-/// Plays as many seeds of a story as are asked for, or one and tells what happened in it.
-fn play_all(test: &str, enough: u64, reached: &[(&str, u64)], live: &(dyn Fn(u64) -> Counts + Sync)) {
-    if let Some(seed) = number("TIES_SIM_SEED") {
-        let counts = live(seed);
-        println!("{counts:#?}");
-        return;
-    }
-    let seeds = number("TIES_SIM_SEEDS").unwrap_or(enough);
-    let (next, total, failed) = (AtomicU64::new(0), Mutex::new(Counts::default()), Mutex::new(Vec::new()));
-    let play = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds || failed.lock().unwrap().len() >= 20 {
-                break;
-            }
-            match catch_unwind(AssertUnwindSafe(|| live(seed))) {
-                Ok(counts) => total.lock().unwrap().join(&counts),
-                Err(panic) => failed.lock().unwrap().push((seed, message(&*panic))),
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        (0..threads).for_each(|_| drop(scope.spawn(play)));
-    });
-    let (total, mut failed) = (total.into_inner().unwrap(), failed.into_inner().unwrap());
-    println!("{seeds} seeds: {total:#?}");
-    failed.sort();
-    for (seed, why) in &failed {
-        println!("seed {seed}: {why}");
-        println!("    TIES_SIM_SEED={seed} cargo test -p ties-tests --test simulation -- --nocapture {test}");
-    }
-    assert!(failed.is_empty(), "{} of {seeds} seeds failed; see above for the commands that play them", failed.len());
-    if seeds >= enough {
-        let many = |what| total.0.get(what).copied().unwrap_or_default();
-        let rare: Vec<_> = reached.iter().filter(|(what, least)| many(what) * enough < least * seeds).collect();
-        assert!(rare.is_empty(), "happened less often than this in {enough} seeds: {rare:?}");
-    }
+fn play_all(test: &'static str, usual: u64, reached: &[(&str, u64)], live: &(dyn Fn(u64) -> Counts + Sync)) {
+    let Some((seeds, total)) = (Seeds { prefix: "TIES_SIM", usual, test }).play(live) else { return };
+    let many = |what| total.0.get(what).copied().unwrap_or_default();
+    let rare: Vec<_> = reached.iter().filter(|(what, least)| many(what) * usual < least * seeds).collect();
+    assert!(rare.is_empty(), "happened less often than this in {usual} seeds: {rare:?}");
 }
 
 #[test]
@@ -142,14 +104,4 @@ fn one_seed_is_one_world() {
         assert_eq!(first, story::live(seed), "seed {seed}");
         assert_eq!(drill::live(seed), drill::live(seed), "seed {seed} of the drill");
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ mod dice;
 mod disk;
 mod link;
 mod relay;
+mod seeds;
 mod world;
 
 pub use clock::Clock;
@@ -18,4 +19,5 @@ pub use dice::Dice;
 pub use disk::{CrashingDisk, Survivors};
 pub use link::{LossyLink, Weather};
 pub use relay::{RelayHost, new_disk, open};
+pub use seeds::Seeds;
 pub use world::{Counts, Ending, Place, World};
