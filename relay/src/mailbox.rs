@@ -202,6 +202,10 @@ impl<S: Storage> Log for Visit<'_, S> {
         self.storage.after(&self.mailbox.id(), log, seq, budget)
     }
 
+    fn base(&self, log: &LogId) -> Result<Vec<Tip>, S::Error> {
+        self.storage.base(&self.mailbox.id(), log)
+    }
+
     fn forked_at(&self, log: &LogId) -> Result<Option<u64>, S::Error> {
         self.storage.forked_at(&self.mailbox.id(), log)
     }

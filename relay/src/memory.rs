@@ -126,6 +126,10 @@ impl Storage for MemoryStorage {
         self.log(mailbox).after(log, seq, budget)
     }
 
+    fn base(&self, mailbox: &MailboxId, log: &LogId) -> Result<Vec<Tip>, Infallible> {
+        self.log(mailbox).base(log)
+    }
+
     fn forked_at(&self, mailbox: &MailboxId, log: &LogId) -> Result<Option<u64>, Infallible> {
         self.log(mailbox).forked_at(log)
     }

@@ -70,6 +70,9 @@ pub trait Storage {
     /// See [`ties_sealed_log::Log::after`].
     fn after(&self, mailbox: &MailboxId, log: &LogId, seq: u64, budget: usize) -> Result<Vec<Entry>, Self::Error>;
 
+    /// See [`ties_sealed_log::Log::base`].
+    fn base(&self, mailbox: &MailboxId, log: &LogId) -> Result<Vec<Tip>, Self::Error>;
+
     /// See [`ties_sealed_log::Log::forked_at`].
     fn forked_at(&self, mailbox: &MailboxId, log: &LogId) -> Result<Option<u64>, Self::Error>;
 

@@ -265,6 +265,10 @@ impl Storage for Batch<'_> {
         self.with_log(mailbox, |logs| logs.after(log, seq, budget))
     }
 
+    fn base(&self, mailbox: &MailboxId, log: &LogId) -> Result<Vec<Tip>, StoreError> {
+        self.with_log(mailbox, |logs| logs.base(log))
+    }
+
     fn forked_at(&self, mailbox: &MailboxId, log: &LogId) -> Result<Option<u64>, StoreError> {
         self.with_log(mailbox, |logs| logs.forked_at(log))
     }

@@ -161,3 +161,66 @@ def read_opening(data):
 
 def vector_digest(lines):
     return H("ties1/vector", *sorted(log + seq.to_bytes(8, "big") + name for log, seq, name in lines))
+
+
+# ----------------------------------------------------------------------------------------------------------- Checkpoints
+
+
+def is_cut(cut):
+    logs = [record.log for record in cut]
+    return all(record.seq > 0 for record in cut) and all(logs.count(log) <= 8 for log in set(logs))
+
+
+CUT = where(several(DEP, most=8192, order=tuple, least=1), is_cut, "a cut names at most eight tips of a log, none at 0")
+VERSION = where(U8, lambda version: version == 1, "version")
+PART = record(
+    "Part",
+    kind=where(U8, lambda kind: kind > 0, "a part is no manifest"),
+    chunk=ID,
+    length=where(U32, lambda length: 0 < length <= 1048576, "length of a chunk"),
+    items=where(U32, lambda items: items > 0, "an empty part"),
+)
+PARTS = where(
+    several(PART, most=4095), lambda parts: len({part.chunk for part in parts}) == len(parts), "a chunk named twice"
+)
+MANIFEST = record("Manifest", version=VERSION, space=ID, cut=CUT, root=ID, parts=PARTS)
+PIECES = several(record("Piece", document=raw(16), saved=BYTES))
+CHUNK_LENGTH = where(U32, lambda length: 81 <= length <= 1048576, "length of a chunk")
+CHUNKS = several(record("Chunk", name=ID, length=CHUNK_LENGTH), most=4096, order=lambda chunk: chunk.name)
+FLOOR_BODY = where(
+    record("FloorBody", version=VERSION, manifest=ID, chunks=CHUNKS, cut=CUT, author=ID),
+    lambda body: body.manifest in {chunk.name for chunk in body.chunks},
+    "the manifest is not among the chunks",
+)
+FLOOR = record(
+    "Floor", body=BYTES, signature=SIGNATURE, cosigned=option(record("Cosigned", log=ID, signature=SIGNATURE))
+)
+
+
+def chunk_context(space, epoch, kind):
+    return b"ties1/chunk\0" + space + epoch + bytes([kind])
+
+
+def state_root(documents):
+    heads = lambda heads: len(heads).to_bytes(4, "big") + b"".join(sorted(heads))
+    return H("ties1/state-root", *[document + heads(documents[document]) for document in sorted(documents)])
+
+
+def write_floor(author_seed, body, cosigner_seed=None):
+    signature = sign(author_seed, "ties1/floor", body)
+    cosigned = None
+    if cosigner_seed:
+        log = public(cosigner_seed)
+        cosigned = (log, sign(cosigner_seed, "ties1/floor-cosign", log, signature, body))
+    return FLOOR.write((body, signature, cosigned))
+
+
+def read_floor(data):
+    floor = decode(FLOOR, data)
+    body = decode(FLOOR_BODY, floor.body)
+    verify(body.author, floor.signature, "ties1/floor", floor.body)
+    if floor.cosigned:
+        log, signature = floor.cosigned
+        need(log != body.author, "the author signs twice")
+        verify(log, signature, "ties1/floor-cosign", log, floor.signature, floor.body)
+    return body

@@ -20,19 +20,26 @@ from entries import (
     CONTENT,
     EARLIER,
     ENVELOPE,
+    FLOOR_BODY,
+    MANIFEST,
     NONE,
+    PIECES,
     STATEMENT,
     check_seed_change,
+    chunk_context,
     entry_context,
     parse_entry,
     read_body,
+    read_floor,
     read_opening,
     read_statement,
+    state_root,
     vector_digest,
     verify_entry,
     write_entry,
+    write_floor,
 )
-from notation import BYTES, ORDER, H, Refused, decode, hkdf, need, public, sha256, sign, verify
+from notation import BYTES, ORDER, H, Refused, decode, hkdf, need, public, several, sha256, sign, verify
 from sealing import (
     Device,
     Recovery,
@@ -267,6 +274,32 @@ def access(examples, _folder):
     examples.altered("log opening", read_opening)
 
 
+def checkpoints(examples, folder):
+    key = hkdf(EPOCH_KEY, b"", "ties1/chunk")
+    examples.agree("state root", state_root({test("one")[:16]: [test("head"), test("another head")]}))
+    membership = several(BYTES).write([Examples(folder, "entries")["changes"]])
+    documents = PIECES.write([(test("one")[:16], test("saved"))])
+    parts = [(1, sha256(examples["membership"]), len(examples["membership"]), 1)]
+    parts.append((3, sha256(examples["documents"]), len(examples["documents"]), 1))
+    other = public(fill(8))
+    cut = sorted([(LOG, 2, test("tip")), (other, 3, test("dep"))])
+    manifest = MANIFEST.write((1, SPACE, cut, examples["state root"], parts))
+    examples.agree("content of the manifest", manifest)
+    for name, kind, content in (("membership", 1, membership), ("documents", 3, documents), ("manifest", 0, manifest)):
+        chunk, context = examples[name], chunk_context(SPACE, EPOCH, kind)
+        need(unpack(unseal(key, context, chunk)) == content, f"{name} say something else")
+        examples.agree(name, seal(key, chunk[:32], context, pack_stored(content)))
+        examples.altered(name, lambda sealed, context=context: unseal(key, context, sealed))
+        examples.refuse(chunk, lambda sealed, kind=kind: unseal(key, chunk_context(SPACE, EPOCH, kind + 1), sealed), "as another kind")
+    chunks = sorted([(name, length) for _, name, length, _ in parts] + [(sha256(chunk), len(chunk))])
+    body = FLOOR_BODY.write((1, sha256(chunk), chunks, cut, LOG))
+    examples.agree("floor record", write_floor(LOG_SEED, body))
+    examples.agree("floor record signed twice", write_floor(LOG_SEED, body, fill(8)))
+    examples.altered("floor record", read_floor)
+    examples.altered("floor record signed twice", read_floor)
+    examples.refuse(write_floor(LOG_SEED, body, LOG_SEED), read_floor, "one that its author signed twice")
+
+
 # Number of the kind and value of each example of a body, where no chance is in it.
 BEFORE = [fill(16)]
 ADMIN, WRITER, READER = (2, None), (1, None), (0, None)
@@ -354,7 +387,7 @@ def xwing_draft(folder):
 
 
 def main(folder):
-    topics = (names, keys, packing, seeds, entries, wraps, access, bodies)
+    topics = (names, keys, packing, seeds, entries, wraps, access, checkpoints, bodies)
     have = {file.stem for file in folder.glob("*.json")}
     need(have == {topic.__name__ for topic in topics} | {"x-wing-draft"}, f"files nobody reads: {sorted(have)}")
     for topic in topics:

@@ -165,6 +165,10 @@ impl Log for DeviceReplica<'_> {
         self.log().after(log, seq, budget)
     }
 
+    fn base(&self, log: &LogId) -> Result<Vec<Tip>, StoreError> {
+        self.log().base(log)
+    }
+
     fn forked_at(&self, log: &LogId) -> Result<Option<u64>, StoreError> {
         self.log().forked_at(log)
     }

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::{
-    Appended, Entry, EntryName, EpochId, EpochKey, Log, LogId, LogKey, MAX_BRANCHES, MemoryLog, Position, Sealed,
-    Secret, SpaceId, Tip,
+    Appended, Entry, EntryName, EpochId, EpochKey, Freed, Log, LogId, LogKey, MAX_BRANCHES, MemoryLog, Position, Prune,
+    Sealed, Secret, SpaceId, Tip,
 };
 
 /// A name, and what it does with an empty log.
@@ -43,6 +43,23 @@ pub fn cases<L: Log>() -> Vec<Case<L>> {
         ("entries after a place come whole and within the budget", after_respects_places_and_budget),
         ("logs do not touch one another", logs_do_not_touch),
         ("any sequence of offers ends as it does in memory", random_offers_equal_memory),
+    ]
+}
+
+/// All cases about logs that are cut short from below.
+#[must_use]
+pub fn pruning_cases<L: Prune>() -> Vec<Case<L>> {
+    vec![
+        ("a straight log is cut through and goes on", a_straight_log_is_cut_through),
+        ("a cut at the very end leaves a log that goes on from its name", a_cut_at_the_end),
+        ("an unknown log begins with what a checkpoint holds of it", an_unknown_log_begins_above),
+        ("a log that lags jumps ahead", a_lagging_log_jumps),
+        ("a log is not cut at a tip that is not its own", a_foreign_tip_cuts_nothing),
+        ("a lower cut changes nothing", a_lower_cut_changes_nothing),
+        ("a forked log keeps what stands on each branch", a_forked_log_is_cut_on_each_branch),
+        ("a branch that no tip stands on stays", a_branch_apart_stays),
+        ("what is kept stays readable beside the log", what_is_kept_stays_readable),
+        ("any sequence of cuts and offers ends as it does in memory", random_cuts_equal_memory),
     ]
 }
 
@@ -341,4 +358,207 @@ fn same<L: Log>(log: &L, memory: &MemoryLog, id: &LogId, last: u64, budget: usiz
     }
     let (vector, expected) = (log.vector().expect("vector"), memory.vector().expect(sure));
     assert!(vector.tips(id).eq(expected.tips(id)), "the vector's tips");
+}
+
+/// Cuts a log at the places of these entries.
+fn cut<L: Prune>(log: &mut L, at: &[&Entry]) -> Option<Freed> {
+    let mut tips: Vec<Tip> = at.iter().map(|entry| tip(entry)).collect();
+    tips.sort_unstable();
+    log.rebase(&at[0].log(), &tips, &mut |_| false).expect("rebase")
+}
+
+fn freed(entries: &[Entry]) -> Option<Freed> {
+    let bytes = entries.iter().map(|entry| entry.bytes().len() as u64).sum();
+    Some(Freed { entries: entries.len() as u64, bytes })
+}
+
+fn base<L: Log>(log: &L, id: &LogId) -> Vec<Tip> {
+    log.base(id).expect("base")
+}
+
+fn a_straight_log_is_cut_through<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(40);
+    let chain = scribe.chain(None, 8);
+    chain[..7].iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    assert_eq!(cut(log, &[&chain[3]]), freed(&chain[..4]), "what goes is counted");
+    let id = scribe.log();
+    assert_eq!(base(log, &id), vec![tip(&chain[3])], "it begins with the tip of the cut");
+    assert_eq!(tips(log, &id), vec![tip(&chain[6])], "its end stays");
+    assert_eq!(log.after(&id, 0, usize::MAX).expect("after"), chain[4..7], "what stands above stays");
+    assert_eq!(log.names(&id, 4).expect("names"), vec![chain[3].name()], "the base stands by its name");
+    assert_eq!(log.names(&id, 3).expect("names"), vec![], "nothing is known of what lies below");
+    assert_eq!(log.forked_at(&id).expect("forked_at"), None, "it is no fork");
+    chain[..3].iter().for_each(|entry| offer(log, entry, Appended::Below));
+    chain[3..7].iter().for_each(|entry| offer(log, entry, Appended::Known));
+    offer(log, &chain[7], Appended::Extended);
+    let branch = scribe.write(Some(&chain[3]), 0);
+    offer(log, &branch, Appended::Forked);
+    let below = scribe.write(Some(&chain[1]), 0);
+    offer(log, &below, Appended::Below);
+    let later = scribe.write(Some(&below), 0);
+    offer(log, &later, Appended::Below);
+    assert_eq!(log.forked_at(&id).expect("forked_at"), Some(5), "a fork above the base is a fork");
+}
+
+fn a_cut_at_the_end<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(41);
+    let chain = scribe.chain(None, 4);
+    chain[..3].iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    assert_eq!(cut(log, &[&chain[2]]), freed(&chain[..3]), "everything goes");
+    assert_eq!(tips(log, &scribe.log()), vec![tip(&chain[2])], "the end stands by its name");
+    assert!(log.vector().expect("vector").knows(&scribe.log()), "the log is known");
+    offer(log, &chain[2], Appended::Known);
+    offer(log, &chain[3], Appended::Extended);
+    assert_eq!(log.after(&scribe.log(), 0, usize::MAX).expect("after"), chain[3..], "it goes on");
+    assert_eq!(cut(log, &[&chain[3]]), freed(&chain[3..]), "and is cut again");
+    assert_eq!(base(log, &scribe.log()), vec![tip(&chain[3])], "the base moves up");
+}
+
+fn an_unknown_log_begins_above<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(42);
+    let chain = scribe.chain(None, 5);
+    assert_eq!(cut(log, &[&chain[2]]), freed(&[]), "nothing was there");
+    assert_eq!(tips(log, &scribe.log()), vec![tip(&chain[2])], "it ends where it begins");
+    offer(log, &chain[4], Appended::Gap);
+    offer(log, &chain[1], Appended::Below);
+    chain[3..].iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    assert_eq!(log.after(&scribe.log(), 0, usize::MAX).expect("after"), chain[3..], "it goes on from there");
+    let mut other = Scribe::new(43);
+    let root = other.chain(None, 2);
+    let (left, right) = (other.chain(Some(&root[1]), 2), other.chain(Some(&root[1]), 3));
+    assert_eq!(cut(log, &[&left[0], &right[1]]), freed(&[]), "nothing was there");
+    assert_eq!(log.forked_at(&other.log()).expect("forked_at"), Some(3), "a log that begins with two tips is forked");
+    offer(log, &left[1], Appended::Extended);
+    offer(log, &right[2], Appended::Extended);
+    offer(log, &right[0], Appended::Below);
+}
+
+fn a_lagging_log_jumps<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(44);
+    let chain = scribe.chain(None, 9);
+    chain[..4].iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    assert_eq!(cut(log, &[&chain[6]]), freed(&chain[..4]), "what is here lies before");
+    assert_eq!(tips(log, &scribe.log()), vec![tip(&chain[6])], "nothing of it is left over");
+    assert_eq!(base(log, &scribe.log()), vec![tip(&chain[6])], "it begins ahead");
+    offer(log, &chain[7], Appended::Extended);
+    assert_eq!(cut(log, &[&chain[8]]), freed(&chain[7..8]), "and jumps again");
+    assert_eq!(tips(log, &scribe.log()), vec![tip(&chain[8])], "nothing of it is left over");
+}
+
+fn a_foreign_tip_cuts_nothing<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(45);
+    let chain = scribe.chain(None, 4);
+    let other = scribe.chain(Some(&chain[1]), 2);
+    chain.iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    assert_eq!(cut(log, &[&other[0]]), None, "another entry stands there");
+    is(log, &scribe.log(), &chain);
+    assert_eq!(base(log, &scribe.log()), vec![], "it still begins at its beginning");
+}
+
+fn a_lower_cut_changes_nothing<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(46);
+    let chain = scribe.chain(None, 5);
+    chain.iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    assert_eq!(cut(log, &[&chain[2]]), freed(&chain[..3]), "a first cut");
+    for lower in &chain[..3] {
+        assert_eq!(cut(log, &[lower]), freed(&[]), "what is cut already");
+        assert_eq!(base(log, &scribe.log()), vec![tip(&chain[2])], "the base stays");
+    }
+    assert_eq!(log.after(&scribe.log(), 0, usize::MAX).expect("after"), chain[3..], "and so does what is above");
+}
+
+fn a_forked_log_is_cut_on_each_branch<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(47);
+    let trunk = scribe.chain(None, 2);
+    let (left, right) = (scribe.chain(Some(&trunk[1]), 4), scribe.chain(Some(&trunk[1]), 3));
+    trunk.iter().chain(&left).for_each(|entry| offer(log, entry, Appended::Extended));
+    offer(log, &right[0], Appended::Forked);
+    right[1..].iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    let gone: Vec<Entry> = trunk.iter().chain(&left[..2]).chain(&right[..1]).cloned().collect();
+    assert_eq!(cut(log, &[&left[1], &right[0]]), freed(&gone), "each branch up to its tip, and the trunk");
+    let id = scribe.log();
+    assert_eq!(base(log, &id), vec![tip(&right[0]), tip(&left[1])], "it begins with both");
+    assert_eq!(tips(log, &id), vec![tip(&right[2]), tip(&left[3])], "both go on");
+    assert_eq!(log.forked_at(&id).expect("forked_at"), Some(3), "where it forked is still known");
+    let after = log.after(&id, 0, usize::MAX).expect("after");
+    assert_eq!(after.len(), 4, "what stands above: {after:?}");
+    offer(log, &left[0], Appended::Below);
+    let third = scribe.write(Some(&right[1]), 0);
+    offer(log, &third, Appended::Forked);
+    assert_eq!(log.names(&id, 5).expect("names"), vec![left[2].name(), right[2].name(), third.name()], "none is lost");
+}
+
+fn a_branch_apart_stays<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(48);
+    let trunk = scribe.chain(None, 2);
+    let (left, right) = (scribe.chain(Some(&trunk[1]), 3), scribe.chain(Some(&trunk[1]), 2));
+    trunk.iter().chain(&left).for_each(|entry| offer(log, entry, Appended::Extended));
+    offer(log, &right[0], Appended::Forked);
+    offer(log, &right[1], Appended::Extended);
+    let gone: Vec<Entry> = trunk.iter().chain(&left).cloned().collect();
+    assert_eq!(cut(log, &[&left[2]]), freed(&gone), "the branch of the tip goes, and the trunk");
+    let id = scribe.log();
+    assert_eq!(log.after(&id, 0, usize::MAX).expect("after"), right, "the other branch is nowhere else");
+    assert_eq!(tips(log, &id), vec![tip(&right[1]), tip(&left[2])], "both ends are tips");
+    offer(log, &right[1], Appended::Known);
+    let next = scribe.write(Some(&right[1]), 0);
+    offer(log, &next, Appended::Extended);
+}
+
+fn what_is_kept_stays_readable<L: Prune>(log: &mut L) {
+    let mut scribe = Scribe::new(49);
+    let chain = scribe.chain(None, 5);
+    chain.iter().for_each(|entry| offer(log, entry, Appended::Extended));
+    let id = scribe.log();
+    let (mut asked, wanted) = (Vec::new(), chain[1].name());
+    let mut keep = |entry: &Entry| {
+        asked.push(entry.clone());
+        entry.name() == wanted
+    };
+    log.rebase(&id, &[tip(&chain[3])], &mut keep).expect("rebase");
+    assert_eq!(asked, chain[..4], "everything that goes is asked about, in order");
+    assert_eq!(log.kept(&id).expect("kept"), chain[1..2], "what is wanted is kept");
+    log.keep(&chain[0]).expect("keep");
+    log.keep(&chain[0]).expect("keep");
+    assert_eq!(log.kept(&id).expect("kept"), chain[..2], "and more may be put beside it");
+    assert_eq!(log.names(&id, 2).expect("names"), vec![], "it stands in no place");
+    let stranger = Scribe::new(50).log();
+    assert_eq!(log.kept(&stranger).expect("kept"), vec![], "nothing is kept of an unknown log");
+}
+
+/// Offers entries of random trees, cuts at random tips, and compares every answer with those of a [`MemoryLog`].
+fn random_cuts_equal_memory<L: Prune>(log: &mut L) {
+    let mut rng = ChaCha20Rng::seed_from_u64(51);
+    let mut below = |bound: usize| (rng.next_u64() % bound as u64) as usize;
+    let mut memory = MemoryLog::default();
+    for round in 0..8 {
+        let mut scribe = Scribe::new(200 + round);
+        let mut tree = vec![scribe.write(None, 0)];
+        for _ in 0..14 {
+            let at = if below(5) == 0 { below(tree.len()) } else { tree.len() - 1 };
+            let next = scribe.write(Some(&tree[at].clone()), 0);
+            tree.push(next);
+        }
+        for _ in 0..40 {
+            let any = tree[below(tree.len())].clone();
+            if below(6) > 0 {
+                assert_eq!(log.append(&any).expect("append"), memory.append(&any).expect("append"), "{any:?}");
+            } else {
+                let mut onto = vec![tip(&any)];
+                if below(3) == 0 {
+                    onto.push(tip(&tree[below(tree.len())]));
+                    onto.sort_unstable();
+                    onto.dedup();
+                }
+                let freed = log.rebase(&any.log(), &onto, &mut |_| false).expect("rebase");
+                assert_eq!(freed, memory.rebase(&any.log(), &onto, &mut |_| false).expect("rebase"), "{onto:?}");
+            }
+            let id = scribe.log();
+            assert_eq!(log.tips(&id).expect("tips"), memory.tips(&id).expect("tips"));
+            assert_eq!(log.base(&id).expect("base"), memory.base(&id).expect("base"));
+            assert_eq!(log.forked_at(&id).expect("forked_at"), memory.forked_at(&id).expect("forked_at"));
+            let (left, expected) = (log.after(&id, 0, usize::MAX), memory.after(&id, 0, usize::MAX));
+            assert_eq!(left.expect("after"), expected.expect("after"), "the same entries are left");
+        }
+    }
 }

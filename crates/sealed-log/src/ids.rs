@@ -86,6 +86,14 @@ identifier!(
     /// A relay: its Ed25519 public key.
     RelayKey
 );
+identifier!(
+    /// A chunk of a checkpoint: SHA-256 of its exact bytes.
+    ChunkName
+);
+identifier!(
+    /// A floor record: SHA-256 of its exact bytes.
+    FloorName
+);
 
 impl EntryName {
     /// What the first entry of a log names as its predecessor.

@@ -28,6 +28,7 @@
 mod access;
 mod backup;
 mod bodies;
+mod checkpoint;
 mod codec;
 #[cfg(feature = "test-support")]
 pub mod conformance;
@@ -42,6 +43,7 @@ mod members;
 mod memory;
 mod padding;
 mod payload;
+mod rebase;
 mod recovered;
 mod recovery;
 mod seal;
@@ -66,18 +68,26 @@ pub use bodies::{
     Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, Receipt, Receipts, RecoveryEnvelope, RelayRoad,
     Remove, Rename, Roads, Role, Rotate, SetRole, Share, Wrap, epoch_id,
 };
+pub use checkpoint::{
+    Chunk, ChunkError, ChunkSeal, DocumentPiece, FloorError, FloorRecord, MANIFEST_VERSION, MAX_CHUNK, MAX_CHUNKS,
+    MAX_CUT, MAX_PIECE, Manifest, PART_FILL, Part, PartKind, StateRoot, entries_of, pieces_of,
+};
 pub use codec::{DecodeError, decode, encode};
 pub use device::{DeviceCert, DeviceKeys};
 pub use discovery::{DiscoveryKey, LinkSide};
 pub use earlier::{EarlierError, EarlierKey};
 pub use entry::{ENTRY_VERSION, ENVELOPE_SEALED, Entry, EntryError, OpenError, Position};
-pub use ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, StatementName, hash};
+pub use ids::{
+    ChunkName, DeviceId, EntryName, EpochId, FloorName, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, StatementName,
+    hash,
+};
 pub use keys::{KEM_KEY_LEN, KeyError, LogKey, PseudonymKey, RelaySecret, Secret};
-pub use log::{Appended, Log, judge};
+pub use log::{Appended, Freed, Log, Prune, judge};
 pub use members::{Member, Members, MembershipAct, MembershipEntry, Removed};
 pub use memory::MemoryLog;
 pub use padding::{FLOOR, MAX_UNPACKED, UnpackError, pack, padme, unpack};
 pub use payload::{Decision, Dep, Kind, MAX_MEMBERSHIP, MAX_NAME, MAX_PARENTS, MAX_PINS, Payload, Sealed};
+pub use rebase::{Rebased, rebase};
 pub use recovered::{Admit, ChangeRecovery, Listed, Reset};
 pub use recovery::{RecoveryCert, RecoveryKeys, RecoveryWords, WordsError};
 pub use seal::{EpochKey, SEAL_OVERHEAD, SealError, WRAP_LEN, WrapContext};

@@ -38,7 +38,16 @@ pub fn padme(length: usize) -> usize {
 /// Packs a body of at most [`MAX_UNPACKED`] bytes as method (0 stored, 1 zstd), length (u32, little-endian), bytes and zeros up to a Padmé length.
 #[must_use]
 pub fn pack(body: &[u8]) -> Vec<u8> {
-    let compressed = zstd::bulk::compress(body, 3).ok().filter(|packed| packed.len() < body.len());
+    pack_at(body, 3)
+}
+
+/// The same with more effort, for what is packed once and read often.
+pub(crate) fn pack_hard(body: &[u8]) -> Vec<u8> {
+    pack_at(body, 9)
+}
+
+fn pack_at(body: &[u8], level: i32) -> Vec<u8> {
+    let compressed = zstd::bulk::compress(body, level).ok().filter(|packed| packed.len() < body.len());
     let (method, bytes) = compressed.as_deref().map_or((0u8, body), |packed| (1, packed));
     let mut packed = Vec::with_capacity(padme(bytes.len() + 5));
     packed.push(method);

@@ -42,6 +42,16 @@ impl Vector {
         tips.insert(tip);
     }
 
+    /// Puts these tips in the place of all that a log had.
+    pub fn set(&mut self, log: LogId, tips: impl IntoIterator<Item = Tip>) {
+        let tips: BTreeSet<Tip> = tips.into_iter().collect();
+        if tips.is_empty() {
+            self.0.remove(&log);
+        } else {
+            self.0.insert(log, tips);
+        }
+    }
+
     /// The tips of one log, lowest first; none for an unknown log.
     pub fn tips(&self, log: &LogId) -> impl Iterator<Item = Tip> + '_ {
         self.0.get(log).into_iter().flatten().copied()

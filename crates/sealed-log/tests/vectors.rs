@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 
 use support::{Cast, WORDS, hex, rng, unhex};
 use ties_sealed_log::{
-    AccessList, AccessStatement, DeviceCert, Entry, EntryError, EntryName, EpochId, EpochKey, LogId, LogOpening,
-    OpenError, Payload, RecoveryCert, RecoveryWords, Sealed, Secret, Tip, TipRecord, Vector, WrapContext, actor,
-    encode, epoch_id, hash, pack, padme, seed_change, unpack,
+    AccessList, AccessStatement, Chunk, DeviceCert, Entry, EntryError, EntryName, EpochId, EpochKey, FloorRecord,
+    LogId, LogOpening, Manifest, OpenError, PartKind, Payload, RecoveryCert, RecoveryWords, Sealed, Secret, Tip,
+    TipRecord, Vector, WrapContext, actor, encode, entries_of, epoch_id, hash, pack, padme, pieces_of, seed_change,
+    unpack,
 };
 
 type Table = BTreeMap<String, String>;
@@ -221,6 +222,42 @@ fn what_a_relay_reads_is_what_it_was() {
     let read = |name| AccessStatement::verify(&bytes("access", name)).unwrap();
     let list = AccessList::from_statements([read("second statement"), read("first statement")]).unwrap();
     assert_eq!(list.members().len(), 2);
+}
+
+#[test]
+fn checkpoints_are_what_they_were() {
+    let cast = Cast::new();
+    let (manifest, chunks) = cast.checkpoint();
+    assert_eq!(pack(&encode(&manifest))[0], 0, "the frozen manifest is one that does not compress");
+    compare(
+        "checkpoints",
+        &[
+            named("state root", manifest.root),
+            named("membership", chunks[0].bytes()),
+            named("documents", chunks[1].bytes()),
+            named("manifest", chunks[2].bytes()),
+            named("content of the manifest", encode(&manifest)),
+            named("floor record", cast.floor().bytes()),
+            named("floor record signed twice", cast.floor().cosign(&cast.other_log).unwrap().bytes()),
+        ],
+    );
+}
+
+#[test]
+fn checkpoints_of_then_are_read_now() {
+    let cast = Cast::new();
+    let keys = || [(&cast.epoch, &cast.key)];
+    let chunk = |name| Chunk::new(bytes("checkpoints", name)).unwrap();
+    let manifest = Manifest::open(&chunk("manifest"), &cast.space, keys()).unwrap();
+    let read = entries_of(&chunk("membership"), PartKind::Membership, &cast.space, keys()).unwrap();
+    assert_eq!(read, [cast.second()]);
+    let pieces = pieces_of(&chunk("documents"), &cast.space, keys()).unwrap();
+    assert_eq!((pieces[0].document, &pieces[0].bytes[..]), (support::short("one"), &support::noise("saved")[..]));
+    for name in ["floor record", "floor record signed twice"] {
+        let floor = FloorRecord::verify(&bytes("checkpoints", name)).unwrap();
+        assert!(floor.matches(&manifest), "{name}");
+        assert_eq!(floor.author(), cast.log.id());
+    }
 }
 
 /// The table of FORMAT.md.

@@ -1,8 +1,9 @@
 //! The logs of a space or a mailbox in the database.
 
+use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
-use ties_sealed_log::{Appended, Entry, EntryName, Log, LogId, Tip, Vector, judge};
+use ties_sealed_log::{Appended, Entry, EntryName, Freed, Log, LogId, Prune, Tip, Vector, judge, rebase};
 
 use crate::tables::{LAST_LOG, Read, Table, end_of, number};
 use crate::{StoreError, Transaction};
@@ -42,6 +43,8 @@ impl<'a> StoredLog<'a> {
         for (_, row) in transaction.pairs(Table::LOGS, &space)? {
             let row = LogRow::parse(&row)?;
             transaction.remove_all(Table::ENTRIES, &row.index.to_be_bytes())?;
+            transaction.remove(Table::BASES, &row.index.to_be_bytes())?;
+            transaction.remove_all(Table::KEPT, &row.index.to_be_bytes())?;
         }
         transaction.remove_all(Table::LOGS, &space)
     }
@@ -74,13 +77,25 @@ impl<'a> StoredLog<'a> {
         Ok(LogRow { index, forked_at: 0, tips: Vec::new() })
     }
 
-    fn entries_at(&self, index: u32, seq: u64) -> Result<Vec<Entry>, StoreError> {
-        let pairs = self.read().pairs(Table::ENTRIES, &entry_key(index, seq, 0)[..12])?;
-        pairs.iter().map(|(_, bytes)| entry(bytes)).collect()
+    /// The names at a place: what the log begins with, and entries in order of arrival; and the next branch's number.
+    fn place(&self, index: u32, seq: u64) -> Result<(Vec<EntryName>, u8), StoreError> {
+        let base = self.base_of(index)?.into_iter().filter(|tip| tip.seq == seq);
+        let mut names: Vec<EntryName> = base.map(|tip| tip.name).collect();
+        let mut branch = 0;
+        for (key, bytes) in self.read().pairs(Table::ENTRIES, &entry_key(index, seq, 0)[..12])? {
+            names.push(entry(&bytes)?.name());
+            let last = key.last().ok_or_else(|| damaged("the key of an entry has a wrong length"))?;
+            branch = last.checked_add(1).ok_or_else(|| damaged("a place holds too many entries"))?;
+        }
+        Ok((names, branch))
     }
 
     fn names_at(&self, index: u32, seq: u64) -> Result<Vec<EntryName>, StoreError> {
-        Ok(self.entries_at(index, seq)?.iter().map(Entry::name).collect())
+        Ok(self.place(index, seq)?.0)
+    }
+
+    fn base_of(&self, index: u32) -> Result<Vec<Tip>, StoreError> {
+        self.read().get(Table::BASES, &index.to_be_bytes())?.map_or(Ok(Vec::new()), |bytes| parse_tips(&bytes))
     }
 }
 
@@ -123,6 +138,10 @@ impl Log for StoredLog<'_> {
         failed.map_or_else(|| Ok(places.finish()), Err)
     }
 
+    fn base(&self, log: &LogId) -> Result<Vec<Tip>, StoreError> {
+        self.row(log)?.map_or(Ok(Vec::new()), |row| self.base_of(row.index))
+    }
+
     fn forked_at(&self, log: &LogId) -> Result<Option<u64>, StoreError> {
         Ok(self.row(log)?.map(|row| row.forked_at).filter(|&seq| seq != 0))
     }
@@ -130,24 +149,24 @@ impl Log for StoredLog<'_> {
     fn append(&mut self, entry: &Entry) -> Result<Appended, StoreError> {
         let log = entry.log();
         let known = self.row(&log)?;
-        let (here, verdict) = match &known {
-            None => (0, judge(entry, &[], &[], &[])),
+        let (branch, verdict) = match &known {
+            None => (0, judge(entry, &[], &[], &[], &[])),
             Some(row) => {
                 // What the tips already tell is not read again: nothing lies beyond all of them,
                 // and an entry right after one of them has its predecessor here.
                 let beyond = row.tips.iter().all(|tip| tip.seq < entry.seq());
-                let here = if beyond { Vec::new() } else { self.names_at(row.index, entry.seq())? };
+                let (here, branch) = if beyond { (Vec::new(), 0) } else { self.place(row.index, entry.seq())? };
                 let before = Tip { seq: entry.seq() - 1, name: entry.prev() };
                 let follows = row.tips.contains(&before);
+                let base = if follows { Vec::new() } else { self.base_of(row.index)? };
                 let before = if follows { vec![before.name] } else { self.names_at(row.index, before.seq)? };
-                (here.len(), judge(entry, &here, &before, &row.tips))
+                (branch, judge(entry, &here, &before, &row.tips, &base))
             }
         };
         if !verdict.is_new() {
             return Ok(verdict);
         }
         let mut row = known.map_or_else(|| self.new_row(), Ok)?;
-        let branch = u8::try_from(here).map_err(|_| damaged("a place holds too many entries"))?;
         row.advance(entry, verdict);
         let (key, space) = (entry_key(row.index, entry.seq(), branch), self.space);
         let transaction = self.transaction()?;
@@ -156,6 +175,106 @@ impl Log for StoredLog<'_> {
         Ok(verdict)
     }
 }
+
+impl Prune for StoredLog<'_> {
+    fn rebase(
+        &mut self,
+        log: &LogId,
+        tips: &[Tip],
+        keep: &mut dyn FnMut(&Entry) -> bool,
+    ) -> Result<Option<Freed>, StoreError> {
+        let known = self.row(log)?;
+        let mut row = known.map_or_else(|| self.new_row(), Ok)?;
+        let base = self.base_of(row.index)?;
+        let (rebased, dropped) = match (&row.tips[..], tips) {
+            // A straight log is cut through at one place: what stays of it need not be read.
+            ([last], [onto]) if row.forked_at == 0 => {
+                let Some(rebased) = self.straight(&row, *last, &base, *onto)? else { return Ok(None) };
+                let dropped = if rebased.0 == base { Vec::new() } else { self.drop_up_to(row.index, onto.seq)? };
+                (rebased, dropped)
+            }
+            _ => {
+                let places = self.places(row.index)?;
+                let names = |place: &Vec<(u8, Entry)>| place.iter().map(|(_, one)| (one.name(), one.prev())).collect();
+                let names = places.iter().map(|(seq, place)| (*seq, names(place))).collect();
+                let Some(rebased) = rebase(&names, &row.tips, &base, tips) else { return Ok(None) };
+                let goes = |entry: &Entry| rebased.dropped.contains(&Tip { seq: entry.seq(), name: entry.name() });
+                let mut dropped = Vec::new();
+                for (branch, entry) in places.into_values().flatten().filter(|(_, entry)| goes(entry)) {
+                    self.transaction()?.remove(Table::ENTRIES, &entry_key(row.index, entry.seq(), branch))?;
+                    dropped.push(entry);
+                }
+                ((rebased.base, rebased.tips), dropped)
+            }
+        };
+        let (base, tips) = rebased;
+        if row.forked_at == 0 && base.len() > 1 {
+            row.forked_at = base[0].seq;
+        }
+        row.tips = tips;
+        let (key, index) = (log_key(self.space, log), row.index);
+        let mut freed = Freed::default();
+        for entry in &dropped {
+            freed.entries += 1;
+            freed.bytes += entry.bytes().len() as u64;
+            if keep(entry) {
+                self.transaction()?.put(Table::KEPT, &kept_key(index, entry), entry.bytes())?;
+            }
+        }
+        let transaction = self.transaction()?;
+        transaction.put(Table::BASES, &index.to_be_bytes(), &tips_to_bytes(&base))?;
+        transaction.put(Table::LOGS, &key, &row.to_bytes())?;
+        Ok(Some(freed))
+    }
+
+    fn keep(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let row = self.row(&entry.log())?;
+        let Some(row) = row else { return Err(damaged("nothing is kept beside a log that is not here")) };
+        self.transaction()?.put(Table::KEPT, &kept_key(row.index, entry), entry.bytes())
+    }
+
+    fn kept(&self, log: &LogId) -> Result<Vec<Entry>, StoreError> {
+        let Some(row) = self.row(log)? else { return Ok(Vec::new()) };
+        let pairs = self.read().pairs(Table::KEPT, &row.index.to_be_bytes())?;
+        pairs.iter().map(|(_, bytes)| entry(bytes)).collect()
+    }
+}
+
+impl StoredLog<'_> {
+    /// Base and tips of a log without forks that is to begin with `onto`.
+    fn straight(&self, row: &LogRow, last: Tip, base: &[Tip], onto: Tip) -> Result<Option<BaseAndTips>, StoreError> {
+        if base.iter().any(|own| own.seq >= onto.seq) {
+            return Ok(Some((base.to_vec(), row.tips.clone())));
+        }
+        if onto.seq <= last.seq && !self.names_at(row.index, onto.seq)?.contains(&onto.name) {
+            return Ok(None);
+        }
+        let tip = if onto.seq < last.seq { last } else { onto };
+        Ok(Some((vec![onto], vec![tip])))
+    }
+
+    fn drop_up_to(&mut self, index: u32, seq: u64) -> Result<Vec<Entry>, StoreError> {
+        let (start, end) = (entry_key(index, 0, 0), entry_key(index, seq, u8::MAX));
+        let mut dropped = Vec::new();
+        let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+        self.transaction()?.drain(Table::ENTRIES, range, &mut |bytes| dropped.push(entry(bytes)))?;
+        dropped.into_iter().collect()
+    }
+
+    /// All entries of a log with the numbers of their branches.
+    fn places(&self, index: u32) -> Result<Branches, StoreError> {
+        let mut places = BTreeMap::<u64, Vec<(u8, Entry)>>::new();
+        for (key, bytes) in self.read().pairs(Table::ENTRIES, &index.to_be_bytes())? {
+            let branch = key.last().ok_or_else(|| damaged("the key of an entry has a wrong length"))?;
+            let entry = entry(&bytes)?;
+            places.entry(entry.seq()).or_default().push((*branch, entry));
+        }
+        Ok(places)
+    }
+}
+
+type BaseAndTips = (Vec<Tip>, Vec<Tip>);
+type Branches = BTreeMap<u64, Vec<(u8, Entry)>>;
 
 impl std::fmt::Debug for StoredLog<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -217,10 +336,7 @@ impl LogRow {
         let mut bytes = Vec::with_capacity(12 + TIP * self.tips.len());
         bytes.extend_from_slice(&self.index.to_be_bytes());
         bytes.extend_from_slice(&self.forked_at.to_be_bytes());
-        for tip in &self.tips {
-            bytes.extend_from_slice(&tip.seq.to_be_bytes());
-            bytes.extend_from_slice(tip.name.as_bytes());
-        }
+        bytes.extend(tips_to_bytes(&self.tips));
         bytes
     }
 
@@ -228,19 +344,25 @@ impl LogRow {
         let wrong = || damaged("what is known of a log has a wrong length");
         let (index, rest) = bytes.split_first_chunk().ok_or_else(wrong)?;
         let (forked_at, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
-        if !rest.len().is_multiple_of(TIP) {
-            return Err(wrong());
-        }
-        let tip = |bytes: &[u8]| {
-            let (seq, name) = bytes.split_first_chunk()?;
-            Some(Tip { seq: u64::from_be_bytes(*seq), name: EntryName(name.try_into().ok()?) })
-        };
         Ok(Self {
             index: u32::from_be_bytes(*index),
             forked_at: u64::from_be_bytes(*forked_at),
-            tips: rest.chunks(TIP).map(tip).collect::<Option<_>>().ok_or_else(wrong)?,
+            tips: parse_tips(rest)?,
         })
     }
+}
+
+pub(crate) fn tips_to_bytes(tips: &[Tip]) -> Vec<u8> {
+    tips.iter().flat_map(|tip| [&tip.seq.to_be_bytes()[..], tip.name.as_bytes()].concat()).collect()
+}
+
+pub(crate) fn parse_tips(bytes: &[u8]) -> Result<Vec<Tip>, StoreError> {
+    let tip = |bytes: &[u8]| {
+        let (seq, name) = bytes.split_first_chunk()?;
+        Some(Tip { seq: u64::from_be_bytes(*seq), name: EntryName(name.try_into().ok()?) })
+    };
+    let tips: Option<Vec<Tip>> = bytes.chunks(TIP).map(tip).collect();
+    tips.ok_or_else(|| damaged("what is known of a log has a wrong length"))
 }
 
 const TIP: usize = 8 + 32;
@@ -265,6 +387,14 @@ fn entry_key(index: u32, seq: u64, branch: u8) -> [u8; 13] {
     key[..4].copy_from_slice(&index.to_be_bytes());
     key[4..12].copy_from_slice(&seq.to_be_bytes());
     key[12] = branch;
+    key
+}
+
+fn kept_key(index: u32, entry: &Entry) -> [u8; 44] {
+    let mut key = [0; 44];
+    key[..4].copy_from_slice(&index.to_be_bytes());
+    key[4..12].copy_from_slice(&entry.seq().to_be_bytes());
+    key[12..].copy_from_slice(entry.name().as_bytes());
     key
 }
 

@@ -23,6 +23,8 @@ impl Table {
     pub(crate) const META: Self = Self("meta");
     pub(crate) const LOGS: Self = Self("logs");
     pub(crate) const ENTRIES: Self = Self("entries");
+    pub(crate) const BASES: Self = Self("bases");
+    pub(crate) const KEPT: Self = Self("kept");
     pub(crate) const DOCUMENTS: Self = Self("documents");
     pub(crate) const DOCUMENT_PACKS: Self = Self("document_packs");
     pub(crate) const ROW_PACKS: Self = Self("row_packs");

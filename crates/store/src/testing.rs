@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::key_file::KeyFile;
 pub use crate::replace::{Folder, replace};
-use crate::stored_log::LogRow;
+use crate::stored_log::{LogRow, parse_tips, tips_to_bytes};
 use crate::tables::number;
 use crate::{Cost, OpenError, Passphrase, StorageKey};
 
@@ -12,6 +12,9 @@ use crate::{Cost, OpenError, Passphrase, StorageKey};
 pub fn read_records(bytes: &[u8]) {
     if let Ok(row) = LogRow::parse(bytes) {
         assert_eq!(row.to_bytes(), bytes);
+    }
+    if let Ok(tips) = parse_tips(bytes) {
+        assert_eq!(tips_to_bytes(&tips), bytes);
     }
     let _ = number(Some(bytes.to_vec()));
     let _ = KeyFile::from_bytes(bytes);

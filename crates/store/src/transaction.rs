@@ -146,6 +146,23 @@ impl Transaction {
         removed.iter().try_for_each(|before| self.take_out(table, before))
     }
 
+    /// Takes away the pairs of a range, in order of their keys, and shows each value. Not for tables with packs.
+    pub(crate) fn drain(
+        &mut self,
+        table: Table,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        shown: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        debug_assert!(table.packs().is_none());
+        self.change(|redb| {
+            redb.open_table(table.definition())?.retain_in::<&[u8], _>(range, |_, value| {
+                shown(value);
+                false
+            })?;
+            Ok(())
+        })
+    }
+
     /// Stores a document in one piece, in place of whatever is stored of it.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! The suite that every log must pass, on the logs of a store.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use ties_sealed_log::conformance::{Scribe, cases, check};
-use ties_sealed_log::{Appended, Entry, EntryName, Log, LogId, Tip, Vector};
+use ties_sealed_log::conformance::{Scribe, cases, check, pruning_cases};
+use ties_sealed_log::{Appended, Entry, EntryName, Log, LogId, Prune, Tip, Vector};
 use ties_store::{Store, StoreError, StoredLog};
 
 /// A log that commits each entry and reads snapshots.
@@ -36,6 +36,10 @@ impl Log for Committing {
         self.store.read()?.log(self.space).after(log, seq, budget)
     }
 
+    fn base(&self, log: &LogId) -> Result<Vec<Tip>, StoreError> {
+        self.store.read()?.log(self.space).base(log)
+    }
+
     fn forked_at(&self, log: &LogId) -> Result<Option<u64>, StoreError> {
         self.store.read()?.log(self.space).forked_at(log)
     }
@@ -57,6 +61,17 @@ fn a_log_inside_one_transaction_conforms() {
         let (name, case) = cases()[number];
         println!("conformance: {name}");
         case(&mut log);
+    }
+}
+
+#[test]
+fn a_log_that_is_cut_short_conforms() {
+    for number in 0..pruning_cases::<StoredLog<'_>>().len() {
+        let store = Store::in_memory().unwrap();
+        let mut transaction = store.write().unwrap();
+        let (name, case) = pruning_cases()[number];
+        println!("conformance: {name}");
+        case(&mut transaction.log(0));
     }
 }
 
@@ -90,6 +105,8 @@ fn a_cleared_mailbox_is_empty_and_the_others_are_not() {
         chain.iter().for_each(|entry| assert_eq!(log.append(entry).unwrap(), Appended::Extended));
     }
     let mut transaction = log.store.write().unwrap();
+    let (id, cut) = (chain[0].log(), Tip { seq: 2, name: chain[1].name() });
+    transaction.log(1).rebase(&id, &[cut], &mut |_| true).unwrap();
     transaction.log(1).clear().unwrap();
     transaction.commit().unwrap();
     let after = |space| log.store.read().unwrap().log(space).after(&chain[0].log(), 0, usize::MAX).unwrap();

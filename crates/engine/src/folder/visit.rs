@@ -316,7 +316,7 @@ fn take(replica: &mut DeviceReplica<'_>, run: &Run, entries: &[Vec<u8>]) -> Resu
         }
         let Ok(entry) = Entry::verify(bytes) else { return Ok(Outcome::Done) };
         match replica.take(&entry)? {
-            Taken::Log(Appended::Extended | Appended::Forked | Appended::Known) => {}
+            Taken::Log(Appended::Extended | Appended::Forked | Appended::Known | Appended::Below) => {}
             Taken::Log(Appended::Full) => return Ok(Outcome::Done),
             Taken::Log(Appended::Gap) | Taken::Refused(_) => return Ok(Outcome::Left),
         }

@@ -229,6 +229,10 @@ impl Log for Visit<'_> {
         self.copy.log.after(log, seq, budget)
     }
 
+    fn base(&self, log: &LogId) -> Result<Vec<Tip>, Infallible> {
+        self.copy.log.base(log)
+    }
+
     fn forked_at(&self, log: &LogId) -> Result<Option<u64>, Infallible> {
         self.copy.log.forked_at(log)
     }

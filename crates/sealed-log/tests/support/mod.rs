@@ -8,11 +8,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_bytes::ByteBuf;
 use ties_sealed_log::{
-    AccessStatement, Add, Admit, Change, ChangeRecovery, Changes, Decision, Dep, DeviceKeys, Entry, EntryName, EpochId,
-    EpochKey, GET, Genesis, KnownPseudonym, Listed, LogKey, LogOpening, MANAGE, MailboxId, Manner, OpenLog, PUT,
-    Payload, Position, PseudonymKey, RecoveryEnvelope, RecoveryKeys, RecoveryWords, RelayKey, RelayRoad, RelaySecret,
-    Remove, Rename, Reset, Roads, Role, Rotate, Sealed, Secret, SetRole, Share, SpaceId, StatementBody, Wrap,
-    WrapContext, epoch_id,
+    AccessStatement, Add, Admit, Change, ChangeRecovery, Changes, Chunk, ChunkSeal, Decision, Dep, DeviceKeys,
+    DocumentPiece, Entry, EntryName, EpochId, EpochKey, FloorRecord, GET, Genesis, KnownPseudonym, Listed, LogKey,
+    LogOpening, MANAGE, MANIFEST_VERSION, MailboxId, Manifest, Manner, OpenLog, PUT, PartKind, Payload, Position,
+    PseudonymKey, RecoveryEnvelope, RecoveryKeys, RecoveryWords, RelayKey, RelayRoad, RelaySecret, Remove, Rename,
+    Reset, Roads, Role, Rotate, Sealed, Secret, SetRole, Share, SpaceId, StateRoot, StatementBody, Tip, TipRecord,
+    Wrap, WrapContext, epoch_id,
 };
 
 pub(crate) const WORDS: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
@@ -244,6 +245,33 @@ impl Cast {
 
     pub(crate) fn opening(&self) -> LogOpening {
         LogOpening::new(&self.mailbox, &self.log, &self.pseudonym)
+    }
+
+    pub(crate) fn chunk_seal(&self) -> ChunkSeal<'_> {
+        ChunkSeal { space: &self.space, epoch: &self.epoch, key: &self.key }
+    }
+
+    /// A checkpoint of one document and one entry.
+    pub(crate) fn checkpoint(&self) -> (Manifest, Vec<Chunk>) {
+        // Not a beacon: the zeros in a first entry compress.
+        let entries = [ByteBuf::from(self.second().bytes())];
+        let documents: Vec<_> = DocumentPiece::cut(short("one"), &noise("saved")).collect();
+        let mut sealed = PartKind::Membership.seal(&entries, self.chunk_seal(), &mut rng(8)).unwrap();
+        sealed.extend(PartKind::Documents.seal(&documents, self.chunk_seal(), &mut rng(9)).unwrap());
+        let (parts, mut chunks): (Vec<_>, Vec<_>) = sealed.into_iter().unzip();
+        let mut root = StateRoot::new();
+        root.add(short("one"), &[noise("head"), noise("another head")]);
+        let tip = |log: &LogKey, seq, name| TipRecord { log: log.id(), tip: Tip { seq, name: EntryName(noise(name)) } };
+        let mut cut = vec![tip(&self.log, 2, "tip"), tip(&self.other_log, 3, "dep")];
+        cut.sort_unstable();
+        let manifest = Manifest { version: MANIFEST_VERSION, space: self.space, cut, root: root.finish(), parts };
+        chunks.push(manifest.seal(self.chunk_seal(), &mut rng(10)).unwrap());
+        (manifest, chunks)
+    }
+
+    pub(crate) fn floor(&self) -> FloorRecord {
+        let (manifest, chunks) = self.checkpoint();
+        FloorRecord::sign(&self.log, &manifest, chunks.last().unwrap()).unwrap()
     }
 
     pub(crate) fn first_statement(&self) -> AccessStatement {

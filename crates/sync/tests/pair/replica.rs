@@ -83,6 +83,10 @@ impl Log for MemoryReplica {
         self.log.after(log, seq, budget)
     }
 
+    fn base(&self, log: &LogId) -> Result<Vec<Tip>, Infallible> {
+        self.log.base(log)
+    }
+
     fn forked_at(&self, log: &LogId) -> Result<Option<u64>, Infallible> {
         self.log.forked_at(log)
     }
