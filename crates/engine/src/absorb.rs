@@ -111,6 +111,8 @@ struct Batch<'t> {
     standings: BTreeMap<LogId, Standing>,
     /// Whether something came that may change it: an entry that builds on a held one, or one up to which a log counts.
     vouched: bool,
+    /// The entries up to which a log counts, or above whose fork they stand, that came to be judged.
+    weighed: BTreeSet<Place>,
 }
 
 /// Documents are written back and forgotten when they take more bytes than this.
@@ -127,6 +129,7 @@ impl<'t> Batch<'t> {
             keys: keyring(transaction)?,
             standings: roster.standings(),
             vouched: false,
+            weighed: BTreeSet::new(),
             roster,
             documents: Documents::default(),
             done: Absorbed::default(),
@@ -250,7 +253,8 @@ impl<'t> Batch<'t> {
             self.take_keys(entry)?;
             return Ok(Verdict::Wait(Wait::Entry(before)));
         }
-        if is_awaited(self.transaction, entry)? {
+        // Once: what goes on waiting is asked again after each drawing, and must not ask for another.
+        if is_awaited(self.transaction, entry)? && self.weighed.insert(place_of(entry)) {
             self.vouched = true;
         }
         if entry.is_recovery_envelope() {
