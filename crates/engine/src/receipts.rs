@@ -19,7 +19,7 @@ pub(crate) struct ReceiptRecord {
     pub(crate) tip: Tip,
 }
 
-/// The receipts that this device wrote last.
+/// The receipts that were written last into a log.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Written {
     time: u64,
@@ -42,7 +42,7 @@ pub(crate) fn learn(transaction: &mut Transaction, log: &LogId, receipts: &Recei
 pub(crate) fn due(read: &dyn Read, now: u64) -> Result<Option<Receipts>, Fault> {
     let roads = roads(read)?;
     let Some(log) = log_key(read)?.map(|key| key.id()).filter(|_| roads.len() > 1) else { return Ok(None) };
-    let written: Option<Written> = record(read, Table::SETTINGS, RECEIPTED, "receipts")?;
+    let written: Option<Written> = record(read, Table::SETTINGS, &key(&log), "receipts")?;
     let last = ties_store::StoredLog::reading(read, SPACE_NUMBER).tips(&log)?.iter().map(|tip| tip.seq).max();
     if written.is_some_and(|written| last == Some(written.seq) || now.abs_diff(written.time) < DAY) {
         return Ok(None);
@@ -72,5 +72,10 @@ pub(crate) fn write(
     let told = receipts.relays.iter().map(|receipt| receipt.seq).max().unwrap_or(0);
     let entry = append(transaction, environment, &Payload::Receipts(receipts))?;
     let written = Written { time: environment.now(), seq: entry.seq(), told };
-    put_record(transaction, Table::SETTINGS, RECEIPTED, &written)
+    put_record(transaction, Table::SETTINGS, &key(&entry.log()), &written)
+}
+
+/// Places begin anew in every log, and so does what was told of them.
+fn key(log: &LogId) -> Vec<u8> {
+    [RECEIPTED, &log.0].concat()
 }

@@ -54,8 +54,8 @@ pub(crate) const SPACE: &[u8] = b"space";
 pub(crate) const LOG: &[u8] = b"log";
 /// The members that this device's owner has been told of.
 pub(crate) const TOLD: &[u8] = b"told";
-/// The last receipts written here.
-pub(crate) const RECEIPTED: &[u8] = b"receipted";
+/// Before the name of a log: the last receipts written there.
+pub(crate) const RECEIPTED: &[u8] = b"receipted/";
 pub(crate) const NAMED: &[u8] = b"named";
 /// Where the database was when the present log was opened: its install mark.
 pub(crate) const MARK: &[u8] = b"mark";
