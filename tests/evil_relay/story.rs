@@ -172,6 +172,10 @@ impl Story {
         everybody.clone().for_each(|phone| self.write(phone));
         (0..2).for_each(|_| self.meet_everybody(EVIL));
         self.pass(DAY);
+        if self.lie == Lie::Fork {
+            // A device that wrote nothing since its last receipts has none to write, and these may be from before the lie.
+            everybody.clone().for_each(|phone| self.write(phone));
+        }
         (0..2).for_each(|_| self.meet_everybody(HONEST));
         if self.lie == Lie::RollBack {
             self.roll_back();
