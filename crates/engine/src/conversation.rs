@@ -240,6 +240,13 @@ impl Conversation {
                 // The witness looks at what was not taken.
                 Output::Event(Event::Declined { .. }) => {}
                 Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
+                // A device replica passes on every checkpoint, so none of these is more than news.
+                Output::Event(
+                    Event::Staged { .. }
+                    | Event::Checkpoint { .. }
+                    | Event::FloorDeclined { .. }
+                    | Event::FloorRefused { .. },
+                ) => {}
             }
         }
         turn

@@ -20,6 +20,7 @@ pub mod protocol {}
 mod code;
 mod code_pairing;
 mod cpace;
+mod floors;
 mod handshake;
 mod pairing;
 mod parcel;
@@ -36,7 +37,9 @@ pub use handshake::{Channel, ExpectAuth, ExpectHello, ExpectWelcome, Greeted, Gr
 pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, PairingError, Welcome, share_keys};
 pub use parcel::{MAX_PARCEL, MAX_RUNS, PARCEL_HEAD, Packing, Parcel, ParcelError, Part, Run, place_name, word_name};
 pub use peer::{PeerError, PeerHandshake};
-pub use replica::{Replica, Taken};
+pub use replica::{FloorTaken, Replica, Taken};
 pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
 pub use ticket::{Ticket, TicketError};
-pub use wire::{MAX_FRAME, MAX_LOGS, MAX_NOTE, MAX_PASS, MAX_TIPS, Message, Refusal, VERSION, WINDOW, entries_in};
+pub use wire::{
+    FloorWord, MAX_FRAME, MAX_LOGS, MAX_NOTE, MAX_PASS, MAX_TIPS, Message, Refusal, VERSION, WINDOW, entries_in,
+};

@@ -1,6 +1,6 @@
 //! A replica, as a session sees it.
 
-use ties_sealed_log::{Appended, Entry, Log, LogId};
+use ties_sealed_log::{Appended, ChunkName, Entry, FloorRecord, Log, LogId};
 
 use crate::wire::Refusal;
 
@@ -10,6 +10,19 @@ pub enum Taken {
     /// The log's own verdict.
     Log(Appended),
     /// Refused before it reached the log: by an access list or a quota.
+    Refused(Refusal),
+}
+
+/// What a replica makes of a floor that a peer holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FloorTaken {
+    /// It stands at the cut or beyond in every log: whoever wants to keep the record has kept it.
+    Held,
+    /// It wants the checkpoint and lacks these chunks; none: they are all staged, and the host is to load them.
+    Wanted(Vec<ChunkName>),
+    /// It goes on without: the entries are nearer, or enough.
+    Passed,
+    /// It is not to be relied on here.
     Refused(Refusal),
 }
 
@@ -54,4 +67,48 @@ pub trait Replica: Log {
     /// # Errors
     /// When the storage fails.
     fn state(&mut self, statement: &[u8]) -> Result<Result<(), Refusal>, Self::Error>;
+
+    /// The newest floor that was taken in here: everything up to its cut is here, as entries or by its checkpoint.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn floor(&self) -> Result<Option<FloorRecord>, Self::Error> {
+        Ok(None)
+    }
+
+    /// The newest one with two signatures, if the newest has one: a peer that passes on that may take this.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn cosigned_floor(&self) -> Result<Option<FloorRecord>, Self::Error> {
+        Ok(None)
+    }
+
+    /// Decides about a floor that the peer holds. Asked again when all chunks are staged, and whenever the replica
+    /// changed after that: the answer [`FloorTaken::Wanted`] with none missing means that it is still being loaded.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn take_floor(&mut self, record: &FloorRecord) -> Result<FloorTaken, Self::Error> {
+        let _ = record;
+        Ok(FloorTaken::Passed)
+    }
+
+    /// A chunk that is here, exact bytes.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn chunk(&self, name: &ChunkName) -> Result<Option<Vec<u8>>, Self::Error> {
+        let _ = name;
+        Ok(None)
+    }
+
+    /// Stages a chunk that was wanted. Its name and length were checked.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn put_chunk(&mut self, name: &ChunkName, bytes: &[u8]) -> Result<(), Self::Error> {
+        let _ = (name, bytes);
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use ties_sealed_log::{Entry, LogId, MAX_STATEMENTS, Tip, Vector};
 
 use crate::replica::Replica;
 use crate::session::{Fallible, Output, Session, SessionError};
-use crate::wire::{MAX_LOGS, Message, WINDOW};
+use crate::wire::{MAX_LOGS, Message, Refusal, WINDOW};
 
 /// Entries are gathered into frames of about this size; a single larger entry has a frame of its own.
 const FRAME_FILL: usize = 256 << 10;
@@ -25,7 +25,7 @@ impl Session {
             self.send_log(log, from, replica, &mut entries, out)?;
         }
         entries.finish(out);
-        Ok(())
+        self.send_chunks(replica, out)
     }
 
     /// Finds out what the other side lacks. Most frames change nothing about that: what it sends, it has.
@@ -37,9 +37,24 @@ impl Session {
         }
         let mine = replica.vector().map_err(SessionError::Storage)?;
         self.behind = false;
-        let mut openings = Gathering::new(Message::Openings, MAX_LOGS);
+        self.introduce(&mine, replica, out)?;
+        self.show_floor(replica, out)?;
         for log in mine.logs() {
-            self.consider(log, &mine, replica, &mut openings, out)?;
+            self.consider(log, &mine, replica, out)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the openings of logs that the other side does not know: without them it takes neither their entries nor a
+    /// floor that their keys signed.
+    fn introduce<R: Replica>(&mut self, mine: &Vector, replica: &mut R, out: &mut Vec<Output>) -> Fallible<R> {
+        let mut openings = Gathering::new(Message::Openings, MAX_LOGS);
+        for log in mine.logs().filter(|log| !self.peer.knows(log)) {
+            if self.introduced.insert(log)
+                && let Some(opening) = replica.opening(&log).map_err(SessionError::Storage)?
+            {
+                openings.add(&opening, out);
+            }
         }
         openings.finish(out);
         Ok(())
@@ -90,25 +105,15 @@ impl Session {
     }
 
     /// Decides from which place on a log must be sent, or that the common past must be looked for first.
-    fn consider<R: Replica>(
-        &mut self,
-        log: LogId,
-        mine: &Vector,
-        replica: &mut R,
-        openings: &mut Gathering,
-        out: &mut Vec<Output>,
-    ) -> Fallible<R> {
+    fn consider<R: Replica>(&mut self, log: LogId, mine: &Vector, replica: &R, out: &mut Vec<Output>) -> Fallible<R> {
         let mine: Vec<Tip> = mine.tips(&log).collect();
         let busy = self.sending.contains_key(&log) || self.probing.contains(&log) || self.refused.contains(&log);
-        if busy || self.peer_has(&log, &mine) {
+        if busy || self.peer_has(&log, &mine) || self.floors.hold_back(&log, &self.peer) {
             return Ok(());
         }
         let theirs: Vec<Tip> = self.peer.tips(&log).collect();
         if theirs.is_empty() {
-            if let Some(opening) = replica.opening(&log).map_err(SessionError::Storage)? {
-                openings.add(&opening, out);
-            }
-            self.sending.insert(log, 0);
+            self.begin(log, 0, &mine, replica, out)?;
             return Ok(());
         }
         let fork = replica.forked_at(&log).map_err(SessionError::Storage)?;
@@ -122,6 +127,10 @@ impl Session {
             self.probe(log, tip, replica, out)?;
         } else if let Some(known) = known {
             self.sending.insert(log, fork.map_or(known, |fork| known.min(fork.saturating_sub(1))));
+        } else if let Some(from) = self.lies_above(&log, &theirs, replica)? {
+            // It ends where nothing is known here any more, and has passed on the checkpoint. What is here does not
+            // follow on what it has, unless a road between them filled the gap; it says so, and the log is named.
+            self.begin(log, from, &mine, replica, out)?;
         } else {
             // With no tip known the other side is ahead: it sees our tip in its own log, or probes.
             self.behind = true;
@@ -146,6 +155,37 @@ impl Session {
             }
         }
         Ok((known, foreign))
+    }
+
+    /// Begins to send a log; or says that nothing of it can be sent, because it was cut short at its end here.
+    fn begin<R: Replica>(
+        &mut self,
+        log: LogId,
+        from: u64,
+        mine: &[Tip],
+        replica: &R,
+        out: &mut Vec<Output>,
+    ) -> Fallible<R> {
+        let base = replica.base(&log).map_err(SessionError::Storage)?;
+        if mine.iter().all(|tip| base.contains(tip)) {
+            mine.iter().for_each(|tip| self.peer.insert(log, *tip));
+            out.push(Output::Send(Message::Refused { log, reason: Refusal::Below }.encode()));
+        } else {
+            self.sending.insert(log, from);
+        }
+        Ok(())
+    }
+
+    /// Where the log begins here, if that is above all that the other side has of it.
+    fn lies_above<R: Replica>(
+        &self,
+        log: &LogId,
+        theirs: &[Tip],
+        replica: &R,
+    ) -> Result<Option<u64>, SessionError<R::Error>> {
+        let base = replica.base(log).map_err(SessionError::Storage)?;
+        let above = base.last().is_some_and(|tip| theirs.iter().all(|their| their.seq <= tip.seq));
+        Ok(base.first().map(|tip| tip.seq).filter(|_| above))
     }
 
     fn peer_has(&self, log: &LogId, mine: &[Tip]) -> bool {
@@ -192,6 +232,11 @@ impl Session {
             }
             distance = distance.saturating_mul(2);
         }
+        // Below its base a log has no names; the base itself may be what both have.
+        let base = replica.base(&log).map_err(SessionError::Storage)?;
+        points.extend(base.into_iter().filter(|base| base.seq < tip.seq));
+        points.sort_unstable_by(|a, b| b.cmp(a));
+        points.dedup();
         self.probing.insert(log);
         out.push(Output::Send(Message::Probe { log, points }.encode()));
         Ok(())
@@ -224,7 +269,7 @@ impl Session {
             self.in_flight = self.in_flight.saturating_add(size);
             for entry in batch {
                 self.peer.advance(log, entry.prev(), Tip { seq: entry.seq(), name: entry.name() });
-                self.flying.push_back(u32::try_from(entry.bytes().len()).unwrap_or(u32::MAX));
+                self.flying.push_back((u32::try_from(entry.bytes().len()).unwrap_or(u32::MAX), true));
                 frames.add(entry.bytes(), out);
             }
             self.settled = false;
@@ -236,7 +281,7 @@ impl Session {
 type Standing = (Option<u64>, Option<Tip>);
 
 /// Gathers byte strings into frames of about [`FRAME_FILL`] bytes.
-struct Gathering {
+pub(crate) struct Gathering {
     message: fn(Vec<ByteBuf>) -> Message,
     most: usize,
     items: Vec<ByteBuf>,
@@ -244,11 +289,11 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn new(message: fn(Vec<ByteBuf>) -> Message, most: usize) -> Self {
+    pub(crate) fn new(message: fn(Vec<ByteBuf>) -> Message, most: usize) -> Self {
         Self { message, most, items: Vec::new(), bytes: 0 }
     }
 
-    fn add(&mut self, item: &[u8], out: &mut Vec<Output>) {
+    pub(crate) fn add(&mut self, item: &[u8], out: &mut Vec<Output>) {
         if self.bytes + item.len() > FRAME_FILL || self.items.len() >= self.most {
             self.finish(out);
         }
@@ -256,7 +301,7 @@ impl Gathering {
         self.items.push(ByteBuf::from(item));
     }
 
-    fn finish(&mut self, out: &mut Vec<Output>) {
+    pub(crate) fn finish(&mut self, out: &mut Vec<Output>) {
         if !self.items.is_empty() {
             out.push(Output::Send((self.message)(std::mem::take(&mut self.items)).encode()));
             self.bytes = 0;

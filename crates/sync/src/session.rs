@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use ties_sealed_log::{Appended, DecodeError, Entry, EntryError, LogId, MAX_STATEMENTS, Tip, TipRecord, Vector};
+use ties_sealed_log::{
+    Appended, DecodeError, Entry, EntryError, FloorError, FloorName, FloorRecord, LogId, MAX_STATEMENTS, Tip,
+    TipRecord, Vector,
+};
 
+use crate::floors::{Floors, digest};
 use crate::replica::{Replica, Taken};
 use crate::wire::{MAX_LOGS, MAX_TIPS, Message, Refusal, VERSION};
 
@@ -26,6 +30,12 @@ pub struct Session {
     announced: Option<Vector>,
     /// Tips that the other side announced and that are not here yet.
     pub(crate) wanted: BTreeSet<TipRecord>,
+    /// Tips that it announced and that lie below where their logs begin here: before that, or on branches that left.
+    below: BTreeSet<TipRecord>,
+    /// What is said of checkpoints.
+    pub(crate) floors: Floors,
+    /// Logs whose openings the other side was sent.
+    pub(crate) introduced: BTreeSet<LogId>,
     /// Logs being sent: everything after this place.
     pub(crate) sending: BTreeMap<LogId, u64>,
     /// Logs whose common past was asked for.
@@ -38,10 +48,10 @@ pub struct Session {
     pub(crate) behind: bool,
     /// Digest of the access statements that the other side was told of.
     pub(crate) access: [u8; 32],
-    /// Bytes of entries sent and not yet acknowledged; at most [`crate::WINDOW`], or one oversized place.
+    /// Bytes of entries and chunks sent and not yet acknowledged; at most [`crate::WINDOW`], or one oversized place.
     pub(crate) in_flight: u32,
-    /// The sizes of those entries, in the order in which they went.
-    pub(crate) flying: VecDeque<u32>,
+    /// The sizes of those, in the order in which they went, and whether they are entries.
+    pub(crate) flying: VecDeque<(u32, bool)>,
     /// Bytes that were acknowledged of the first of them.
     landed: u32,
     /// Entries that arrived and of which the host was not told yet.
@@ -57,7 +67,7 @@ pub(crate) enum Stage {
     /// Nothing was said yet.
     New,
     /// Our open is out; this is what it spoke of.
-    Opening { mine: Vector },
+    Opening { mine: Vector, floor: Option<FloorName> },
     /// The digests differ; our vector is out.
     Comparing,
     /// Both know what the other has.
@@ -80,6 +90,9 @@ impl Stage {
                     | Message::Probe { .. }
                     | Message::Common { .. }
                     | Message::Refused { .. }
+                    | Message::Floor(_)
+                    | Message::OnFloor { .. }
+                    | Message::Chunks(_)
                     | Message::Sorry(_)
             ),
         }
@@ -144,6 +157,32 @@ pub enum Event {
         /// The log.
         log: LogId,
     },
+    /// Chunks of a checkpoint that was asked for are staged.
+    Staged {
+        /// Their bytes.
+        bytes: usize,
+        /// How many chunks have yet to come.
+        missing: usize,
+    },
+    /// All chunks of this checkpoint are staged: load it, then say [`Input::Changed`].
+    Checkpoint {
+        /// Its floor.
+        record: FloorRecord,
+    },
+    /// The other side's checkpoint was not taken.
+    FloorDeclined {
+        /// Which.
+        floor: FloorName,
+        /// Why.
+        reason: Refusal,
+    },
+    /// The other side does not take the checkpoint that is here.
+    FloorRefused {
+        /// Which.
+        floor: FloorName,
+        /// Why.
+        reason: Refusal,
+    },
 }
 
 /// Why a session ends.
@@ -172,6 +211,12 @@ pub enum PeerMisbehaved {
     /// An entry that does not verify.
     #[error("a bad entry ({0})")]
     Entry(#[from] EntryError),
+    /// A floor record that does not verify.
+    #[error("a bad floor record ({0})")]
+    Floor(#[from] FloorError),
+    /// A chunk that was not asked for.
+    #[error("a chunk that nobody asked for")]
+    Chunk,
     /// A message that has no place at this stage.
     #[error("a message out of turn")]
     OutOfTurn,
@@ -188,6 +233,8 @@ pub enum PeerMisbehaved {
 
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
+/// A large checkpoint is read for a while, without a word.
+const READING_TIMEOUT: Duration = Duration::from_secs(600);
 /// Names at distances 1, 2, 4 …, which are at most 64 in a log of any length, of each branch.
 const MAX_POINTS: usize = 64 * ties_sealed_log::MAX_BRANCHES;
 
@@ -204,6 +251,9 @@ impl Session {
             peer: Vector::default(),
             announced: None,
             wanted: BTreeSet::new(),
+            below: BTreeSet::new(),
+            floors: Floors::default(),
+            introduced: BTreeSet::new(),
             sending: BTreeMap::new(),
             probing: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -240,9 +290,10 @@ impl Session {
     pub fn start<R: Replica>(&mut self, now: Duration, replica: &R) -> Step<R> {
         let mine = replica.vector().map_err(SessionError::Storage)?;
         self.access = replica.access_digest().map_err(SessionError::Storage)?;
-        let open =
-            Message::Open { version: VERSION, subject: self.subject, access: self.access, digest: mine.digest() };
-        self.stage = Stage::Opening { mine };
+        let floor = replica.floor().map_err(SessionError::Storage)?.map(|floor| floor.name());
+        let digest = digest(&mine, floor);
+        let open = Message::Open { version: VERSION, subject: self.subject, access: self.access, digest };
+        self.stage = Stage::Opening { mine, floor };
         self.deadline = Some(now + OPEN_TIMEOUT);
         Ok(vec![Output::Send(open.encode())])
     }
@@ -257,10 +308,11 @@ impl Session {
             Input::Frame(frame) => {
                 let message = Message::decode(frame).map_err(PeerMisbehaved::from)?;
                 self.receive(message, replica, &mut out)?;
-                self.deadline = Some(now + PROGRESS_TIMEOUT);
+                self.deadline = None;
             }
             Input::Changed => {
                 self.news = true;
+                self.look_at_loading(replica, &mut out)?;
                 self.forget_wanted(replica)?;
             }
             Input::Tick if self.deadline.is_some_and(|deadline| deadline <= now) => return Err(SessionError::Stalled),
@@ -287,6 +339,7 @@ impl Session {
             && self.wanted.is_empty()
             && (self.sending.is_empty() || self.holding_back)
             && self.probing.is_empty()
+            && self.floors.are_settled()
     }
 
     /// Whether both sides have said what they have.
@@ -368,11 +421,18 @@ impl Session {
                     return Err(PeerMisbehaved::OutOfTurn.into());
                 }
                 self.sending.remove(&log);
+                if reason == Refusal::Below {
+                    // Said of a log that it announced: only the names of its end are there, and nobody waits for names.
+                    self.wanted.retain(|wanted| wanted.log != log);
+                }
                 if self.refused.insert(log) {
                     out.push(Output::Event(Event::Refused { log, reason }));
                 }
                 Ok(())
             }
+            Message::Floor(bytes) => self.shown_floor(&bytes, replica, out),
+            Message::OnFloor { floor, word } => Ok(self.answered_floor(floor, word, out)?),
+            Message::Chunks(chunks) => self.take_chunks(&chunks, replica, out),
             Message::Sorry(reason) => Err(SessionError::Refused(reason)),
             _ => Err(PeerMisbehaved::OutOfTurn.into()),
         }
@@ -381,17 +441,18 @@ impl Session {
     fn opened<R: Replica>(
         &mut self,
         access: [u8; 32],
-        digest: [u8; 32],
+        theirs: [u8; 32],
         replica: &R,
         out: &mut Vec<Output>,
     ) -> Fallible<R> {
-        let Stage::Opening { mine } = std::mem::replace(&mut self.stage, Stage::Comparing) else {
+        let Stage::Opening { mine, floor } = std::mem::replace(&mut self.stage, Stage::Comparing) else {
             return Err(PeerMisbehaved::OutOfTurn.into());
         };
         if access != self.access {
             self.tell_access(replica, out)?;
         }
-        if digest == mine.digest() {
+        if theirs == digest(&mine, floor) {
+            self.floors.are_equal(floor);
             self.peer = mine;
             self.stage = Stage::Live;
         } else {
@@ -409,15 +470,25 @@ impl Session {
             return Err(PeerMisbehaved::Bounds.into());
         }
         for record in &records {
-            let here = replica.names(&record.log, record.tip.seq).map_err(SessionError::Storage)?;
-            if !here.contains(&record.tip.name) {
-                self.wanted.insert(*record);
+            match self.standing_of(record, replica)? {
+                Standing::Here => {}
+                Standing::Below => _ = self.below.insert(*record),
+                Standing::Missing => _ = self.wanted.insert(*record),
             }
         }
         self.peer = records.into_iter().collect();
         self.announced = Some(self.peer.clone());
         self.stage = Stage::Live;
         Ok(())
+    }
+
+    fn standing_of<R: Replica>(&self, record: &TipRecord, replica: &R) -> Result<Standing, SessionError<R::Error>> {
+        if replica.names(&record.log, record.tip.seq).map_err(SessionError::Storage)?.contains(&record.tip.name) {
+            return Ok(Standing::Here);
+        }
+        let base = replica.base(&record.log).map_err(SessionError::Storage)?;
+        let below = base.iter().any(|tip| record.tip.seq <= tip.seq);
+        Ok(if below { Standing::Below } else { Standing::Missing })
     }
 
     fn learn_access<R: Replica>(&mut self, statements: &[ByteBuf], replica: &mut R) -> Fallible<R> {
@@ -451,6 +522,9 @@ impl Session {
                 Taken::Log(Appended::Gap) => refuse(Refusal::Gap),
                 Taken::Log(Appended::Full) => refuse(Refusal::Branches),
                 Taken::Refused(reason) => refuse(reason),
+                // Whoever sends a log from below may send what lies before; a branch that ends there is not taken.
+                Taken::Log(Appended::Below) if self.below.remove(&TipRecord { log, tip }) => refuse(Refusal::Below),
+                Taken::Log(Appended::Below) => {}
                 Taken::Log(verdict) => {
                     if verdict == Appended::Forked {
                         out.push(Output::Event(Event::Forked { log }));
@@ -493,10 +567,10 @@ impl Session {
         }
         self.in_flight -= credit;
         self.landed = self.landed.saturating_add(credit);
-        while let Some(size) = self.flying.front().copied().filter(|size| *size <= self.landed) {
+        while let Some((size, is_entry)) = self.flying.front().copied().filter(|(size, _)| *size <= self.landed) {
             self.flying.pop_front();
             self.landed -= size;
-            self.arrived += 1;
+            self.arrived += usize::from(is_entry);
         }
         // The host may write down what the other side has; only what is here can have been sent.
         let mut known = Vec::with_capacity(tips.len());
@@ -514,7 +588,7 @@ impl Session {
     /// Drops from the wanted what arrived over another link meanwhile.
     fn forget_wanted<R: Replica>(&mut self, replica: &R) -> Fallible<R> {
         for record in self.wanted.clone() {
-            if replica.names(&record.log, record.tip.seq).map_err(SessionError::Storage)?.contains(&record.tip.name) {
+            if self.standing_of(&record, replica)? != Standing::Missing {
                 self.wanted.remove(&record);
             }
         }
@@ -524,7 +598,8 @@ impl Session {
     fn conclude(&mut self, now: Duration, out: &mut Vec<Output>) {
         if !self.is_settled() {
             // Whoever is not settled waits for the other side.
-            self.deadline = self.deadline.or(Some(now + PROGRESS_TIMEOUT));
+            let wait = if self.floors.are_being_read() { READING_TIMEOUT } else { PROGRESS_TIMEOUT };
+            self.deadline = self.deadline.or(Some(now + wait));
             return;
         }
         self.deadline = None;
@@ -533,6 +608,14 @@ impl Session {
             out.push(Output::Event(Event::Settled));
         }
     }
+}
+
+/// How a tip that was announced stands to what is here.
+#[derive(PartialEq, Eq)]
+enum Standing {
+    Here,
+    Missing,
+    Below,
 }
 
 fn bounded(list: &[ByteBuf], most: usize) -> Result<(), PeerMisbehaved> {

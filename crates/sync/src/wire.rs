@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use ties_sealed_log::{DecodeError, LogId, MAX_BRANCHES, MAX_ENTRY, MailboxId, Tip, TipRecord, decode, encode};
+use ties_sealed_log::{
+    ChunkName, DecodeError, FloorName, LogId, MAX_BRANCHES, MAX_ENTRY, MailboxId, Tip, TipRecord, decode, encode,
+};
 
 /// The one version of the protocol. Another one is an error, never a negotiation.
 pub const VERSION: u8 = 1;
@@ -36,7 +38,7 @@ pub enum Message {
         subject: [u8; 32],
         /// Digest of the access statements held ([`ties_sealed_log::AccessList::digest`]), zeros without any.
         access: [u8; 32],
-        /// Digest of the vector held ([`ties_sealed_log::Vector::digest`]).
+        /// Digest of what is held: of the vector ([`ties_sealed_log::Vector::digest`]), and of the floor if there is one.
         digest: [u8; 32],
     },
     /// Access statements, exact bytes, parents before children. Sent when the access digests differ or change.
@@ -120,6 +122,30 @@ pub enum Message {
     },
     /// The other one is gone, or the time is over; so is the number.
     Left,
+    /// The floor record that is held here, exact bytes; ahead of entries.
+    Floor(ByteBuf),
+    /// Answers [`Message::Floor`]; with [`FloorWord::Pass`] also takes it back.
+    OnFloor {
+        /// Which.
+        floor: FloorName,
+        /// What is said of it.
+        word: FloorWord,
+    },
+    /// Chunks that were asked for, exact bytes; acknowledged as entries are.
+    Chunks(Vec<ByteBuf>),
+}
+
+/// What is said of a floor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FloorWord {
+    /// Send these chunks of it, sorted, and nothing of what lies below it meanwhile.
+    Want(Vec<ChunkName>),
+    /// Everything up to its cut is here: send what lies above.
+    Have,
+    /// Go on without.
+    Pass,
+    /// Go on without, and why.
+    Refuse(Refusal),
 }
 
 /// Why something is refused.
@@ -173,6 +199,12 @@ pub enum Refusal {
     /// Nobody waits under this number (any more).
     #[error("no device waits for this code")]
     NoNameplate,
+    /// The log was cut short above this branch.
+    #[error("the log begins further up here, and this branch left it before that")]
+    Below,
+    /// The checkpoint does not fit the logs, or who signed it may not.
+    #[error("the checkpoint does not match what is here")]
+    Floor,
 }
 
 /// How many entries a frame holds, without copying them; none if it is any other message.
@@ -215,6 +247,8 @@ impl Refusal {
             Self::Pseudonyms => "pseudonyms",
             Self::Logs => "logs",
             Self::NoNameplate => "no-nameplate",
+            Self::Below => "below",
+            Self::Floor => "floor",
         }
     }
 }

@@ -141,6 +141,13 @@ impl PeerConversation {
                 Output::Event(Event::Refused { log, reason }) => turn.news.push(News::Refused { log, reason }),
                 Output::Event(Event::Declined { .. }) => {}
                 Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
+                // A device replica passes on every checkpoint, so none of these is more than news.
+                Output::Event(
+                    Event::Staged { .. }
+                    | Event::Checkpoint { .. }
+                    | Event::FloorDeclined { .. }
+                    | Event::FloorRefused { .. },
+                ) => {}
             }
         }
         turn

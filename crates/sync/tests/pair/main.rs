@@ -4,6 +4,7 @@
 
 mod breaks;
 mod exchange;
+mod floors;
 mod forks;
 mod misbehaviour;
 mod random;

@@ -4,10 +4,24 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use ties_sealed_log::{
-    AccessError, AccessList, AccessStatement, CLOSED, Entry, EntryName, Log, LogId, LogOpening, MemoryLog, PUT, Tip,
-    Vector,
+    AccessError, AccessList, AccessStatement, CLOSED, ChunkName, Entry, EntryName, FloorName, FloorRecord, Log, LogId,
+    LogOpening, MemoryLog, PUT, Prune, Tip, Vector,
 };
-use ties_sync::{Refusal, Replica, Taken};
+use ties_sync::{FloorTaken, Refusal, Replica, Taken};
+
+/// What a replica makes of checkpoints.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// Goes on without.
+    #[default]
+    Passes,
+    /// Wants each newer one and stands at its cut once the chunks are there, as a relay does.
+    Keeps,
+    /// Wants one that it is short of, and is told to load it, as a device is; keeps the record of others.
+    Loads,
+    /// Relies on none.
+    Refuses,
+}
 
 #[derive(Clone, Default)]
 pub(crate) struct MemoryReplica {
@@ -20,11 +34,22 @@ pub(crate) struct MemoryReplica {
     pub(crate) refuses: BTreeMap<LogId, (u64, Refusal)>,
     /// Statements that it tells others of beside its list's.
     pub(crate) further_statements: Vec<Vec<u8>>,
+    pub(crate) policy: Policy,
+    pub(crate) floor: Option<FloorRecord>,
+    pub(crate) cosigned: Option<FloorRecord>,
+    pub(crate) chunks: BTreeMap<ChunkName, Vec<u8>>,
+    /// Chunks in the order in which they came, those that came again too.
+    pub(crate) staged: Vec<ChunkName>,
+    loaded: Option<FloorName>,
 }
 
 impl MemoryReplica {
     pub(crate) fn with_list(list: AccessList) -> Self {
         Self { list: Some(list), ..Self::default() }
+    }
+
+    pub(crate) fn with_policy(policy: Policy) -> Self {
+        Self { policy, ..Self::default() }
     }
 
     /// Writes an entry of this replica's own.
@@ -45,7 +70,37 @@ impl MemoryReplica {
     }
 
     pub(crate) fn holds(&self, log: &LogId, tip: &Tip) -> bool {
-        self.log.names(log, tip.seq).unwrap().contains(&tip.name)
+        let below = self.log.base(log).unwrap().iter().any(|base| base.seq >= tip.seq);
+        below || self.log.names(log, tip.seq).unwrap().contains(&tip.name)
+    }
+
+    /// Cuts logs short at a cut, as one does whose checkpoint is safe elsewhere.
+    pub(crate) fn prune(&mut self, floor: &FloorRecord) {
+        for log in floor.logs() {
+            self.log.rebase(&log, &floor.cut_of(&log), &mut |_| false).unwrap();
+        }
+    }
+
+    /// Reads a checkpoint whose chunks are all here.
+    pub(crate) fn load(&mut self, floor: &FloorRecord) {
+        assert!(floor.chunks().iter().all(|(name, _)| self.chunks.contains_key(name)), "all chunks are staged");
+        for log in floor.logs() {
+            let cut = floor.cut_of(&log);
+            if cut.iter().any(|tip| !self.holds(&log, tip)) {
+                self.log.rebase(&log, &cut, &mut |_| false).unwrap();
+            }
+        }
+        self.loaded = Some(floor.name());
+    }
+
+    fn is_short_of(&self, floor: &FloorRecord) -> bool {
+        floor.cut().iter().any(|record| !self.holds(&record.log, &record.tip))
+    }
+
+    fn adopt(&mut self, floor: &FloorRecord) {
+        if self.floor.as_ref().is_none_or(|held| floor.supersedes(held)) {
+            self.floor = Some(floor.clone());
+        }
     }
 
     pub(crate) fn entries(&self, log: &LogId) -> Vec<EntryName> {
@@ -60,7 +115,9 @@ impl MemoryReplica {
 
     /// What tells two states apart.
     pub(crate) fn mark(&self) -> ([u8; 32], [u8; 32]) {
-        (self.log.vector().unwrap().digest(), self.access_digest().unwrap())
+        let floor = self.floor.as_ref().map_or([0; 32], |floor| floor.name().0);
+        let vector = self.log.vector().unwrap().digest();
+        (ties_sealed_log::hash("mark", &[&vector, &floor]), self.access_digest().unwrap())
     }
 }
 
@@ -141,5 +198,50 @@ impl Replica for MemoryReplica {
             AccessError::Signer => Refusal::NotPermitted,
             _ => Refusal::Invalid,
         }))
+    }
+
+    fn floor(&self) -> Result<Option<FloorRecord>, Infallible> {
+        Ok(self.floor.clone())
+    }
+
+    fn cosigned_floor(&self) -> Result<Option<FloorRecord>, Infallible> {
+        Ok(self.cosigned.clone())
+    }
+
+    fn take_floor(&mut self, floor: &FloorRecord) -> Result<FloorTaken, Infallible> {
+        let missing = || {
+            let names = floor.chunks().iter().map(|(name, _)| *name);
+            names.filter(|name| !self.chunks.contains_key(name)).collect::<Vec<_>>()
+        };
+        let is_old = self.floor.as_ref().is_some_and(|held| held.name() == floor.name() || !floor.supersedes(held));
+        Ok(match self.policy {
+            Policy::Passes => FloorTaken::Passed,
+            Policy::Refuses => FloorTaken::Refused(Refusal::Floor),
+            // Whoever is short of a cut takes it, whichever supersedes which: the entries may be nowhere else.
+            _ if is_old && !self.is_short_of(floor) => FloorTaken::Held,
+            Policy::Keeps if !missing().is_empty() => FloorTaken::Wanted(missing()),
+            Policy::Keeps => {
+                self.load(floor);
+                self.adopt(floor);
+                FloorTaken::Held
+            }
+            Policy::Loads if self.is_short_of(floor) && self.loaded != Some(floor.name()) => {
+                FloorTaken::Wanted(missing())
+            }
+            Policy::Loads => {
+                self.adopt(floor);
+                FloorTaken::Held
+            }
+        })
+    }
+
+    fn chunk(&self, name: &ChunkName) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.chunks.get(name).cloned())
+    }
+
+    fn put_chunk(&mut self, name: &ChunkName, bytes: &[u8]) -> Result<(), Infallible> {
+        self.staged.push(*name);
+        self.chunks.insert(*name, bytes.to_vec());
+        Ok(())
     }
 }

@@ -229,8 +229,15 @@ impl World {
             return;
         }
         let changed = before.mark() != self.replicas[number].mark();
+        let staged = out.iter().find_map(|output| match output {
+            Output::Event(Event::Checkpoint { record }) => Some(record.clone()),
+            _ => None,
+        });
         self.act(link, side, out);
-        if changed {
+        if let Some(record) = staged {
+            self.replicas[number].load(&record);
+            self.tell(number, None);
+        } else if changed {
             self.tell(number, Some((link, side)));
         }
     }
@@ -246,7 +253,7 @@ impl World {
     }
 
     /// Tells the sessions of a replica that it changed.
-    fn tell(&mut self, replica: usize, but: Option<(usize, usize)>) {
+    pub(crate) fn tell(&mut self, replica: usize, but: Option<(usize, usize)>) {
         for link in 0..self.links.len() {
             for side in 0..2 {
                 let at = &mut self.links[link];
@@ -267,7 +274,7 @@ impl World {
                 Output::Send(frame) => {
                     assert!(frame.len() <= MAX_FRAME, "a frame of {} bytes", frame.len());
                     let message = Message::decode(&frame).unwrap();
-                    if let Message::Entries(entries) = &message {
+                    if let Message::Entries(entries) | Message::Chunks(entries) = &message {
                         end.in_flight += entries.iter().map(|entry| entry.len()).sum::<usize>();
                         assert!(end.in_flight <= WINDOW as usize, "{} bytes are in flight", end.in_flight);
                         end.most_in_flight = end.most_in_flight.max(end.in_flight);

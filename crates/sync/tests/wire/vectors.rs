@@ -9,12 +9,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_bytes::ByteBuf;
 use ties_sealed_log::{
-    DeviceId, DeviceKeys, Entry, EntryName, EpochId, EpochKey, KnownPseudonym, LogId, LogKey, MailboxId, Payload,
-    Position, PseudonymKey, RelayRoad, RelaySecret, Sealed, Secret, SpaceId, Tip, TipRecord,
+    ChunkName, DeviceId, DeviceKeys, Entry, EntryName, EpochId, EpochKey, FloorName, KnownPseudonym, LogId, LogKey,
+    MailboxId, Payload, Position, PseudonymKey, RelayRoad, RelaySecret, Sealed, Secret, SpaceId, Tip, TipRecord,
 };
 use ties_sync::{
-    Channel, ExpectAuth, ExpectHello, Guest, GuestStep, Host, HostStep, MAX_FRAME, Message, Packing, Parcel, Refusal,
-    Ticket, VERSION, Welcome, place_name, share_keys,
+    Channel, ExpectAuth, ExpectHello, FloorWord, Guest, GuestStep, Host, HostStep, MAX_FRAME, Message, Packing, Parcel,
+    Refusal, Ticket, VERSION, Welcome, place_name, share_keys,
 };
 
 /// Names and their bytes, in the order of a file's lines.
@@ -70,6 +70,10 @@ fn buf(bytes: &[u8]) -> ByteBuf {
     ByteBuf::from(bytes)
 }
 
+fn on_floor(word: FloorWord) -> Message {
+    Message::OnFloor { floor: FloorName(id(64)), word }
+}
+
 fn messages() -> Vec<(&'static str, Message)> {
     vec![
         ("open", Message::Open { version: VERSION, subject: id(0), access: id(32), digest: id(64) }),
@@ -106,6 +110,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("nameplate", Message::Nameplate { number: 17 }),
         ("claim", Message::Claim { number: 4321 }),
         ("left", Message::Left),
+        ("floor", Message::Floor(buf(b"a floor record"))),
+        ("on-floor-want", on_floor(FloorWord::Want(vec![ChunkName(id(0)), ChunkName(id(32))]))),
+        ("on-floor-have", on_floor(FloorWord::Have)),
+        ("on-floor-pass", on_floor(FloorWord::Pass)),
+        ("on-floor-refuse", on_floor(FloorWord::Refuse(Refusal::Floor))),
+        ("chunks", Message::Chunks(vec![buf(b"a chunk"), buf(&[9; 81])])),
+        ("refused-below", Message::Refused { log: LogId(id(0)), reason: Refusal::Below }),
     ]
 }
 
@@ -117,7 +128,7 @@ fn every_message_is_written_as_it_always_was() {
         assert_eq!(Message::decode(&message.encode()).unwrap(), message, "{name}");
     }
     let numbers: BTreeMap<u8, ()> = made.0.iter().map(|(_, frame)| (frame[0], ())).collect();
-    assert!(numbers.into_keys().eq(0..21), "every number of PROTOCOL.md has a vector");
+    assert!(numbers.into_keys().eq(0..24), "every number of PROTOCOL.md has a vector");
 }
 
 #[test]
