@@ -194,7 +194,8 @@ fn exact(candidate: &Candidate) -> String {
     candidate.id.clone()
 }
 
-/// The system's clock and randomness; builds for tests take them from `TIES_NOW` and `TIES_SEED`.
+/// The system's clock and randomness; builds for tests take them from `TIES_NOW` and `TIES_SEED`, and
+/// from `TIES_LEVEL` what programs of another age know.
 fn environment() -> Outcome<Environment> {
     if !cfg!(debug_assertions) {
         return Ok(Environment::default());
@@ -207,7 +208,11 @@ fn environment() -> Outcome<Environment> {
         Ok(text) => Some(text.parse().map_err(|_| Failure::usage("TIES_SEED is no number"))?),
         Err(_) => None,
     };
-    Ok(Environment { now_ms, seed })
+    let level = match std::env::var("TIES_LEVEL") {
+        Ok(text) => Some(text.parse().map_err(|_| Failure::usage("TIES_LEVEL is no number"))?),
+        Err(_) => None,
+    };
+    Ok(Environment { now_ms, seed, level })
 }
 
 fn instant(text: &str) -> Outcome<i64> {

@@ -16,6 +16,7 @@ mod doctor;
 mod folders;
 mod forks;
 mod killed;
+mod levels;
 mod members;
 mod pairing;
 mod recovery;

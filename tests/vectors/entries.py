@@ -102,8 +102,10 @@ BODIES = {
     24: record("Roads", parents=PARENTS, relays=several(ROAD), pseudonyms=several(KNOWN), openings=several(OPENING)),
     25: record("Admit", parents=PARENTS, certificate=DEVICE, role=ROLE, name=NAME, signature=SIGNATURE),
     26: record("NewRecovery", parents=PARENTS, certificate=RECOVERY, signature=SIGNATURE),
+    27: record("Raise", parents=PARENTS, level=where(U16, lambda level: level > 0, "levels begin at 1")),
     33: variant(None, None),
     37: record("Receipts", relays=several(RECEIPT, most=64, order=tuple)),
+    38: record("Reads", level=where(U16, lambda level: level > 0, "levels begin at 1")),
 }
 ENVELOPE = record(
     "Envelope",

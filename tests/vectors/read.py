@@ -315,6 +315,8 @@ MADE = {
     "add": (17, (BEFORE, GUEST.certificate, WRITER, "phone")),
     "role": (18, (BEFORE, GUEST.id, READER)),
     "rename": (19, (BEFORE, GUEST.id, "old phone")),
+    "raise": (27, (BEFORE, 2)),
+    "reads": (38, (300,)),
     "remove, retire": (20, (BEFORE, GUEST.id, (0, None))),
     "remove, revoke": (20, (BEFORE, GUEST.id, (1, [OTHER_TIP]))),
     "roads": (24, (BEFORE, ROADS, [(FOUNDER.id, RELAY, PSEUDONYM, CLAIM)], [LOG_OPENING])),

@@ -9,6 +9,7 @@ use ties_book::Book;
 use ties_book::api::{DeviceRow, Join, JoinByFolder, Joined, Pairing, Reply, Request, Secret};
 use zeroize::Zeroizing;
 
+use super::level::Level;
 use super::members::{ChangeRole, Rename, Retire, Revoke};
 use super::{SCHEMA, status, sync};
 use crate::desk::{self, Desk, unexpected};
@@ -42,6 +43,8 @@ pub(crate) enum Device {
     Role(ChangeRole),
     /// Give a device another name
     Rename(Rename),
+    /// What the devices' programs know, and what the network asks for
+    Level(Level),
 }
 
 impl Device {
@@ -54,6 +57,7 @@ impl Device {
             Self::Retire(retire) => retire.run(desk),
             Self::Role(role) => role.run(desk),
             Self::Rename(rename) => rename.run(desk),
+            Self::Level(level) => level.run(desk),
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod help;
 mod import;
 mod init;
 mod key;
+mod level;
 mod lock;
 mod ls;
 mod man;

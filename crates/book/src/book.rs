@@ -207,6 +207,8 @@ impl Book {
             Request::DeviceRetire => self.device_retire(),
             Request::DeviceRole { device, role } => self.device_role(&device, &role),
             Request::DeviceRename { device, name } => self.device_rename(&device, &name),
+            Request::DeviceLevels => self.levels().map(Reply::Levels),
+            Request::RaiseLevel { level, anyway } => self.raise_level(level, anyway),
             Request::DeviceLookUp { device } => self.device_look_up(&device),
             Request::Quarantine => self.quarantine(),
             Request::QuarantineSettle { device, accept } => self.settle_quarantine(device.as_deref(), accept),

@@ -146,6 +146,11 @@ impl From<EditError> for Refusal {
 
 /// A failure below the engine, for the user.
 pub(crate) fn fault(error: Fault) -> BookError {
+    if let Fault::Outdated(_) = error {
+        return BookError::new(ErrorKind::Guard, "this program is too old to write here")
+            .caused_by(in_one_line(&error))
+            .hint("update ties on this device; nothing is lost, and reading and syncing go on");
+    }
     let hint = match error {
         Fault::NoKey => Some("ties sync"),
         _ => opening::advice(&error),

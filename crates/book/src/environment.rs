@@ -16,6 +16,14 @@ use crate::opening;
 /// A seed makes every key foreseeable, so only builds for tests take one. The folder's name and the turn go into it:
 /// two devices with one seed must not have one key, nor two processes one session.
 pub(crate) fn of(asked: &Environment, dir: &Path, turn: u64) -> Result<EngineEnvironment, BookError> {
+    let environment = timed(asked, dir, turn)?;
+    Ok(match asked.level {
+        Some(level) if cfg!(debug_assertions) => environment.of_level(level),
+        _ => environment,
+    })
+}
+
+fn timed(asked: &Environment, dir: &Path, turn: u64) -> Result<EngineEnvironment, BookError> {
     if asked.now_ms.is_none() && asked.seed.is_none() {
         return Ok(EngineEnvironment::system());
     }

@@ -6,7 +6,8 @@ use automerge::{Automerge, ROOT, ReadDoc, ValueRef};
 use ties_engine::{Device, DeviceId, MemberError, Quarantined, QuarantinedDocument, RemovedDevice, Role};
 
 use crate::api::{
-    BookError, Candidate, DeviceRow, ErrorKind, QuarantineRow, QuarantinedField, QuarantinedRecord, RemovedRow, Reply,
+    BookError, Candidate, DeviceRow, ErrorKind, LevelRow, Levels, QuarantineRow, QuarantinedField, QuarantinedRecord,
+    RemovedRow, Reply,
 };
 use crate::book::Book;
 use crate::devices::{self, device_rows, instant};
@@ -56,6 +57,35 @@ impl Book {
         let ((id, device), name) = (self.device(word)?, devices::name(name)?);
         self.space.rename_device(&id, &name).map_err(|error| refused(&device.name, error))?;
         self.changed(DeviceRow { name, ..device })
+    }
+
+    pub(crate) fn levels(&self) -> Result<Levels, BookError> {
+        let levels = self.space.levels().map_err(fault)?;
+        let row = |(device, level): (Device, u16)| LevelRow { name: device.name, level, this: device.this };
+        let devices = levels.devices.into_iter().map(row).collect();
+        Ok(Levels { program: levels.program, network: levels.space, devices, newer: levels.newer })
+    }
+
+    pub(crate) fn raise_level(&self, level: u16, anyway: bool) -> Result<Reply, BookError> {
+        let levels = self.levels()?;
+        let below = levels.devices.iter().filter(|device| device.level < level);
+        let below: Vec<&str> = below.map(|device| device.name.as_str()).collect();
+        if !below.is_empty() && !anyway && level > levels.network && level <= levels.program {
+            let message = format!("level {level} cuts off {}: they could read, and write no more", below.join(", "));
+            return Err(BookError::new(ErrorKind::Guard, message)
+                .hint("update ties on them and sync, or add --yes: they write again once they are updated"));
+        }
+        self.space.raise_level(level).map_err(|error| match error {
+            MemberError::Unchanged => {
+                BookError::new(ErrorKind::Failed, format!("the network asks for level {} already", levels.network))
+            }
+            MemberError::Level => {
+                BookError::new(ErrorKind::Failed, format!("this program knows no level above {}", levels.program))
+                    .hint("run a newer ties, here and on the other devices")
+            }
+            other => refused("this device", other),
+        })?;
+        self.levels().map(Reply::Levels)
     }
 
     pub(crate) fn quarantine(&self) -> Result<Reply, BookError> {

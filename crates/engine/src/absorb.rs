@@ -68,7 +68,9 @@ pub(crate) fn absorb_waiting(transaction: &mut Transaction, projection: &dyn Pro
 enum Verdict {
     Apply(Payload),
     /// A kind that is not known here: kept, forwarded, counted, and no obstacle to what follows.
-    Unknown,
+    Unknown(u16),
+    /// An envelope for the twelve words, which nobody else reads.
+    Envelope,
     Wait(Wait),
     Bad(String),
     /// By a device that was shut out, and nobody built upon it.
@@ -113,6 +115,8 @@ struct Batch<'t> {
     vouched: bool,
     /// The entries up to which a log counts, or above whose fork they stand, that came to be judged.
     weighed: BTreeSet<Place>,
+    /// Kinds that are taken for unknown.
+    ignored: Vec<u16>,
 }
 
 /// Documents are written back and forgotten when they take more bytes than this.
@@ -130,6 +134,7 @@ impl<'t> Batch<'t> {
             standings: roster.standings(),
             vouched: false,
             weighed: BTreeSet::new(),
+            ignored: crate::level::ignored(transaction)?,
             roster,
             documents: Documents::default(),
             done: Absorbed::default(),
@@ -210,7 +215,10 @@ impl<'t> Batch<'t> {
                 self.done.bad += 1;
             }
             Verdict::Hold => hold(self.transaction, &place)?,
-            Verdict::Apply(_) | Verdict::Unknown => {
+            Verdict::Apply(_) | Verdict::Unknown(_) | Verdict::Envelope => {
+                if let Verdict::Unknown(kind) = verdict {
+                    crate::level::keep(self.transaction, &place, kind)?;
+                }
                 mark_applied(self.transaction, entry)?;
                 self.done.applied += 1;
             }
@@ -259,7 +267,7 @@ impl<'t> Batch<'t> {
         }
         if entry.is_recovery_envelope() {
             let standing = self.roster.standing(&entry.log());
-            return Ok(if self.counts(entry, &standing, None)? { Verdict::Unknown } else { Verdict::Hold });
+            return Ok(if self.counts(entry, &standing, None)? { Verdict::Envelope } else { Verdict::Hold });
         }
         let keys = self.keys.iter().map(|(id, _, key)| (id, key));
         let sealed = match entry.open(&self.roster.space.space, keys) {
@@ -291,7 +299,7 @@ impl<'t> Batch<'t> {
     /// its removal left it.
     fn judge_author(&mut self, entry: &Entry, sealed: &Sealed) -> Result<Verdict, Fault> {
         let payload = match sealed.payload() {
-            Ok(payload) => payload,
+            Ok(payload) => payload.filter(|_| !self.ignored.contains(&sealed.kind)),
             Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
         };
         let first = matches!(payload, Some(Payload::OpenLog(_)));
@@ -310,11 +318,11 @@ impl<'t> Batch<'t> {
             _ => first,
         };
         if !by_itself && self.roster.author(&entry.log()).is_none() {
-            return Ok(if payload.is_some() { Verdict::Wait(Wait::Member) } else { Verdict::Unknown });
+            return Ok(if payload.is_some() { Verdict::Wait(Wait::Member) } else { Verdict::Unknown(sealed.kind) });
         }
         // Who belongs is decided by all that was ever said about it, whoever said it.
         let verdict = match payload {
-            None => Verdict::Unknown,
+            None => Verdict::Unknown(sealed.kind),
             Some(payload) => self.remember(entry, sealed, payload)?,
         };
         if matches!(verdict, Verdict::Bad(_)) {
@@ -443,8 +451,10 @@ impl<'t> Batch<'t> {
                 }
             }
             // What they say about who belongs was noted when they were read.
+            Payload::Reads(reads) => crate::level::learn(self.transaction, &entry.log(), *reads)?,
             Payload::OpenLog(_)
             | Payload::Beacon
+            | Payload::Raise(_)
             | Payload::Genesis(_)
             | Payload::Add(_)
             | Payload::SetRole(_)

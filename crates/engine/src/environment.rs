@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand_core::{CryptoRng, UnwrapErr};
+use ties_sealed_log::LEVEL;
 use ties_store::Store;
 
 /// The operating system's randomness; panics when there is none, since nothing safe can be done without.
@@ -18,6 +19,7 @@ pub struct Environment {
     clock: Clock,
     randomness: Randomness,
     install: Install,
+    level: u16,
 }
 
 /// What the install mark is known by.
@@ -42,13 +44,18 @@ impl Environment {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         };
-        Self { clock: Arc::new(clock), randomness: Box::new(system_randomness()), install: Install::default() }
+        Self {
+            clock: Arc::new(clock),
+            randomness: Box::new(system_randomness()),
+            install: Install::default(),
+            level: LEVEL,
+        }
     }
 
     /// A clock (milliseconds since 1970) and a generator of one's own, for tests that repeat.
     #[must_use]
     pub fn new(clock: impl Fn() -> u64 + Send + Sync + 'static, randomness: impl CryptoRng + Send + 'static) -> Self {
-        Self { clock: Arc::new(clock), randomness: Box::new(randomness), install: Install::default() }
+        Self { clock: Arc::new(clock), randomness: Box::new(randomness), install: Install::default(), level: LEVEL }
     }
 
     /// The same with an install mark of one's own, instead of [`Store::install_mark`] of the space's folder: for tests that
@@ -56,6 +63,17 @@ impl Environment {
     #[must_use]
     pub fn installed_as(self, mark: [u8; 32]) -> Self {
         Self { install: Install::Mark(mark), ..self }
+    }
+
+    /// The same as if the program had another level than [`LEVEL`]: for tests of programs of different ages.
+    #[must_use]
+    pub fn of_level(self, level: u16) -> Self {
+        Self { level, ..self }
+    }
+
+    /// The program's level.
+    pub(crate) fn level(&self) -> u16 {
+        self.level
     }
 
     /// Says where the database is.

@@ -40,6 +40,8 @@ enum May {
     Read,
     /// Everything.
     Write,
+    /// No content, since the space asks for a program of this level.
+    Outdated(u16),
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -71,7 +73,7 @@ pub(crate) fn seal_under(
         Some(kept) => kept,
         None => {
             let roster = Roster::load(transaction)?;
-            let sending = consider(transaction, &roster, keys, now)?;
+            let sending = consider(transaction, &roster, keys, now, environment.level())?;
             // What is known before the genesis entry is known says nothing.
             if roster.members.is_some() {
                 put_record(transaction, Table::SETTINGS, SENDING, &sending)?;
@@ -84,7 +86,8 @@ pub(crate) fn seal_under(
     match sending.may {
         May::Nothing if !at_once => return Err(Fault::Removed),
         May::Read if is_content(kind as u16) => return Err(Fault::ReadOnly),
-        May::Nothing | May::Read | May::Write => {}
+        May::Outdated(level) if is_content(kind as u16) => return Err(Fault::Outdated(level)),
+        May::Nothing | May::Read | May::Write | May::Outdated(_) => {}
     }
     let worn = sending.sealed >= ENTRIES || now.saturating_sub(sending.since) > MONTH;
     let rotates = (worn || sending.epoch.is_none()) && !at_once && sending.may == May::Write;
@@ -108,13 +111,14 @@ fn place_of(keys: &Keyring, epoch: &EpochId) -> Result<usize, Fault> {
 }
 
 /// What this device may do, and under which epoch it seals by the rule of the format.
-fn consider(read: &dyn Read, roster: &Roster, keys: &Keyring, now: u64) -> Result<SendingRecord, Fault> {
+fn consider(read: &dyn Read, roster: &Roster, keys: &Keyring, now: u64, program: u16) -> Result<SendingRecord, Fault> {
     // Whoever was just let in does not know of it yet, and writes under the newest key it was given.
     let newest = keys.first().map(|(id, ..)| *id);
     let guest = SendingRecord { may: May::Write, epoch: newest, since: now, sealed: 0 };
     let Some(members) = &roster.members else { return Ok(guest) };
     let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
     let may = match members.get(&own).map(|member| member.role) {
+        Some(Role::Writer | Role::Admin) if members.level() > program => May::Outdated(members.level()),
         Some(Role::Writer | Role::Admin) => May::Write,
         Some(Role::Reader) => May::Read,
         None if members.removed().any(|(id, _)| *id == own) => May::Nothing,

@@ -11,6 +11,7 @@ use crate::acceptance::{QUARANTINE, changes_of, is_applied, visit};
 use crate::author::{Keyring, SPACE_NUMBER};
 use crate::document::{DocumentId, Projection, apply_change};
 use crate::documents::{live_rows, load_stored};
+use crate::level::NEWER;
 use crate::records::{BAD, Fault, Waiting, place_key, put_record};
 use crate::roster::Roster;
 
@@ -18,7 +19,7 @@ use crate::roster::Roster;
 pub(crate) fn documents(transaction: &mut Transaction, projection: &dyn Projection) -> Result<(), Fault> {
     transaction.clear_documents()?;
     transaction.remove_all(Table::ROWS, &[])?;
-    for table in [Table::APPLIED, Table::PARKED, BAD, QUARANTINE] {
+    for table in [Table::APPLIED, Table::PARKED, BAD, QUARANTINE, NEWER] {
         transaction.remove_all(table, &[])?;
     }
     // Whatever the order of the logs, each entry finds those it builds upon still waiting, and waits for them.

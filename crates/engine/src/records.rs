@@ -29,6 +29,9 @@ pub enum Fault {
     /// This device was shut out, or signed off.
     #[error("this device does not belong to the network any more")]
     Removed,
+    /// The space asks for a newer program than this one, to write.
+    #[error("the network is written by newer programs than this one (level {0}); this one reads it, and cannot write")]
+    Outdated(u16),
 }
 
 pub(crate) const EPOCHS: Table = Table::named("engine/epochs");

@@ -32,6 +32,9 @@ pub enum MemberError {
     /// Nothing would change.
     #[error("it is so already")]
     Unchanged,
+    /// A level that this program has not got.
+    #[error("this program does not know that level itself")]
+    Level,
 }
 
 /// A device that was shut out, or signed off.
@@ -137,7 +140,7 @@ impl Space {
 
     /// Writes one act of this device, and in the same transaction what follows from it: a new epoch where someone was shut
     /// out, and the relays' lists.
-    fn decide(
+    pub(crate) fn decide(
         &self,
         act: impl FnOnce(&Transaction, &Members, &DeviceId) -> Result<Payload, MemberError>,
     ) -> Result<(), MemberError> {

@@ -13,6 +13,7 @@ use crate::attempts::Attempts;
 use crate::author::append;
 use crate::environment::Environment;
 use crate::epochs::{lacking, share};
+use crate::level::{owes_level, tell};
 use crate::records::{
     CONTACTS, ContactRecord, Fault, PSEUDONYMS, ROADS, RoadRecord, SPACE, SpaceRecord, put_record, record,
 };
@@ -231,7 +232,8 @@ impl Inner {
         let lacking = lacking(&snapshot)?;
         let owes_word = owes_word(&snapshot)?;
         let receipts = crate::receipts::due(&snapshot, self.now())?;
-        let nothing = wrong.is_empty() && lacking.is_empty() && !owes_word && receipts.is_none();
+        let owes_level = owes_level(&snapshot, self.environment().level())?;
+        let nothing = wrong.is_empty() && lacking.is_empty() && !owes_word && !owes_level && receipts.is_none();
         if (told && nothing) || !is_member(&snapshot)? {
             return Ok(false);
         }
@@ -251,6 +253,9 @@ impl Inner {
         }
         if owes_word && crate::removal::owes_word(&transaction)? {
             append(&mut transaction, &mut self.environment(), &Payload::Beacon)?;
+        }
+        if owes_level {
+            tell(&mut transaction, &mut self.environment())?;
         }
         if let Some(receipts) = receipts {
             crate::receipts::write(&mut transaction, &mut self.environment(), receipts)?;

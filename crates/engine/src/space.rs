@@ -144,6 +144,7 @@ impl Space {
     ) -> Result<Self, OpenError> {
         let space = Self::over(store, Some(folder.to_owned()), Box::new(projection), environment);
         space.refresh_rows()?;
+        space.read_anew()?;
         Ok(space)
     }
 
@@ -169,6 +170,7 @@ impl Space {
     pub fn open_in(store: Store, projection: impl Projection, environment: Environment) -> Result<Self, OpenError> {
         let space = Self::over(store, None, Box::new(projection), environment);
         space.refresh_rows()?;
+        space.read_anew()?;
         Ok(space)
     }
 

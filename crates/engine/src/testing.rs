@@ -2,13 +2,14 @@
 //! that writes what no honest one would.
 
 use automerge::Automerge;
-use ties_sealed_log::{Change, Changes, EntryName, Payload, actor, decode};
+use ties_sealed_log::{Change, Changes, Entry, EntryName, Log, LogId, Payload, actor, decode};
 
-use crate::author::{append, log_key};
+use crate::absorb::absorb;
+use crate::author::{SPACE_NUMBER, append, log_key};
 use crate::document::{DocumentId, apply_change, check_change};
 use crate::records::{
     ClaimRecord, ContactRecord, DeviceRecord, EpochRecord, Fault, MembershipRecord, RoadRecord, SpaceRecord,
-    parse_place,
+    parse_place, put_record,
 };
 use crate::space::Space;
 
@@ -70,4 +71,36 @@ pub fn read_records(bytes: &[u8]) {
     let _ = (decode::<DeviceRecord>(bytes), decode::<SpaceRecord>(bytes), decode::<EpochRecord>(bytes));
     let _ = (decode::<ClaimRecord>(bytes), decode::<MembershipRecord>(bytes), decode::<RoadRecord>(bytes));
     let _ = (decode::<ContactRecord>(bytes), parse_place(bytes));
+}
+
+/// From now on takes kinds of entries for unknown, as an earlier program would that they came after.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn ignore_kinds(space: &Space, kinds: &[u16]) -> Result<(), Fault> {
+    let mut transaction = space.inner.store.write()?;
+    put_record(&mut transaction, ties_store::Table::SETTINGS, crate::level::IGNORED, &kinds)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// All entries of one log, in order of place.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn entries(space: &Space, log: &LogId) -> Result<Vec<Entry>, Fault> {
+    Ok(space.inner.store.read()?.log(SPACE_NUMBER).after(log, 0, usize::MAX)?)
+}
+
+/// Takes in entries as a session does, whatever else there is that they build upon.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub fn take(space: &Space, entries: Vec<Entry>) -> Result<(), Fault> {
+    let mut transaction = space.inner.store.write()?;
+    for entry in &entries {
+        transaction.log(SPACE_NUMBER).append(entry)?;
+    }
+    absorb(&mut transaction, &*space.inner.projection, entries)?;
+    Ok(transaction.commit()?)
 }

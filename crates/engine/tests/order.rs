@@ -8,6 +8,7 @@ use automerge::transaction::Transactable;
 use automerge::{ROOT, ReadDoc};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+use ties_engine::testing::{entries, take};
 use ties_engine::{Conversation, CreateOptions, DocumentId, EditError, Environment, Input, Road, Role, Space, Turn};
 use ties_store::{Sharing, Store};
 
@@ -143,5 +144,39 @@ fn a_device_that_was_restored_goes_on_after_both_ends_of_its_log() {
             assert_eq!(value(space), Some(4));
             assert_eq!(space.offline().vector().unwrap(), one.offline().vector().unwrap());
         }
+    }
+}
+
+/// What waits in a forked log is judged again with every drawing of which entries count; it must not ask for another each time.
+#[test]
+fn both_ends_of_a_log_wait_for_the_admission_of_their_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    let (one, road) = found();
+    let two = admit(&one, &road, 2);
+    meet(&one, &two, &road);
+    let store = Store::create(&data, Sharing::Processes).unwrap();
+    let three = one.offline().admit(&road, Role::Writer, store, (), "three", environment(3)).unwrap();
+    meet(&one, &three, &road);
+    let before = three.offline().vector().unwrap();
+    drop(three);
+    std::fs::copy(data.join("database"), &backup).unwrap();
+    for (seed, key) in [(100, "here"), (200, "there")] {
+        std::fs::copy(&backup, data.join("database")).unwrap();
+        let store = Store::open(&data, Sharing::Processes).unwrap();
+        let three = Space::open_in(store, (), environment(seed)).unwrap();
+        put(&three, key, 1);
+        meet(&one, &three, &road);
+    }
+    let forked = one.offline().vector().unwrap();
+    let log = before.logs().find(|log| forked.tips(log).count() == 2).unwrap();
+    take(&two, entries(&one, &log).unwrap()).unwrap();
+    assert!(!two.status().unwrap().waiting.is_empty());
+    meet(&one, &two, &road);
+    let status = two.status().unwrap();
+    assert_eq!((status.waiting, status.bad), (vec![], 0));
+    for key in ["here", "there"] {
+        let read = two.read(DOCUMENT, |document| document.get(ROOT, key).unwrap().is_some()).unwrap();
+        assert_eq!(read, Some(true), "{key}");
     }
 }

@@ -116,6 +116,15 @@ pub struct Remove {
     pub manner: Manner,
 }
 
+/// Says from which level on programs must be, since entries may be written that earlier ones do not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raise {
+    /// All maximal membership entries that the author knew, sorted.
+    pub parents: Vec<EntryName>,
+    /// The level, at least 1.
+    pub level: u16,
+}
+
 /// What becomes of what a removed device wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manner {
@@ -262,6 +271,13 @@ impl Drop for RecoveryEnvelope {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.key);
     }
+}
+
+/// The level of the program that writes the log that this stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reads {
+    /// It knows everything of this level and of those below; at least 1.
+    pub level: u16,
 }
 
 /// What relays have confirmed, durably, to have of the log that this stands in.

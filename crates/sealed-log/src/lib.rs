@@ -56,6 +56,9 @@ pub mod format {
     #![doc = include_str!("../FORMAT.md")]
 }
 
+/// The level of this program: it knows every kind of entry up to here, and says so where it is above the first.
+pub const LEVEL: u16 = 1;
+
 /// The longest entry.
 pub const MAX_ENTRY: usize = 1 << 20;
 
@@ -65,8 +68,8 @@ pub const MAX_BRANCHES: usize = 8;
 pub use access::AccessList;
 pub use backup::{BACKUP_KEY_LEN, BACKUP_WRAP_LEN};
 pub use bodies::{
-    Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, Receipt, Receipts, RecoveryEnvelope, RelayRoad,
-    Remove, Rename, Roads, Role, Rotate, SetRole, Share, Wrap, epoch_id,
+    Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, Raise, Reads, Receipt, Receipts, RecoveryEnvelope,
+    RelayRoad, Remove, Rename, Roads, Role, Rotate, SetRole, Share, Wrap, epoch_id,
 };
 pub use checkpoint::{
     Chunk, ChunkError, ChunkSeal, DocumentPiece, FloorError, FloorRecord, MANIFEST_VERSION, MAX_CHUNK, MAX_CHUNKS,

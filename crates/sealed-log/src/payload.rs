@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bodies::{Add, Changes, Genesis, Manner, OpenLog, Receipts, Remove, Rename, Roads, Rotate, SetRole, Share};
+use crate::bodies::{
+    Add, Changes, Genesis, Manner, OpenLog, Raise, Reads, Receipts, Remove, Rename, Roads, Rotate, SetRole, Share,
+};
 use crate::ids::{EntryName, LogId};
 use crate::recovered::{Admit, ChangeRecovery, Reset};
 use crate::{DecodeError, LogOpening, Members, WRAP_LEN, decode, encode};
@@ -91,12 +93,14 @@ pub enum Kind {
     Roads = 24,
     Admit = 25,
     ChangeRecovery = 26,
+    Raise = 27,
     Recovery = 32,
     Decision = 33,
     Checkpoint = 34,
     Blob = 35,
     Forget = 36,
     Receipts = 37,
+    Reads = 38,
 }
 
 impl Kind {
@@ -138,10 +142,14 @@ pub enum Payload {
     Admit(Admit),
     /// Another recovery key.
     ChangeRecovery(ChangeRecovery),
+    /// The least level of programs that may write.
+    Raise(Raise),
     /// What becomes of entries in quarantine: the deps name the tips.
     Decision(Decision),
     /// What relays confirmed to have of the log that it stands in.
     Receipts(Receipts),
+    /// The level of the program that writes the log that it stands in.
+    Reads(Reads),
 }
 
 /// What becomes of entries in quarantine.
@@ -172,8 +180,10 @@ impl Payload {
             Self::Roads(_) => Kind::Roads,
             Self::Admit(_) => Kind::Admit,
             Self::ChangeRecovery(_) => Kind::ChangeRecovery,
+            Self::Raise(_) => Kind::Raise,
             Self::Decision(_) => Kind::Decision,
             Self::Receipts(_) => Kind::Receipts,
+            Self::Reads(_) => Kind::Reads,
         }
     }
 
@@ -193,8 +203,10 @@ impl Payload {
             Self::Roads(body) => encode(body),
             Self::Admit(body) => encode(body),
             Self::ChangeRecovery(body) => encode(body),
+            Self::Raise(body) => encode(body),
             Self::Decision(body) => encode(body),
             Self::Receipts(body) => encode(body),
+            Self::Reads(body) => encode(body),
         }
     }
 
@@ -215,8 +227,10 @@ impl Payload {
             24 => Self::Roads(decode(body)?),
             25 => Self::Admit(decode(body)?),
             26 => Self::ChangeRecovery(decode(body)?),
+            27 => Self::Raise(decode(body)?),
             33 => Self::Decision(decode(body)?),
             37 => Self::Receipts(decode(body)?),
+            38 => Self::Reads(decode(body)?),
             _ => return Ok(None),
         };
         rule(body.len() <= MAX_MEMBERSHIP || !Kind::is_membership(kind))?;
@@ -275,6 +289,11 @@ impl Payload {
                 parents(&change.parents)?;
                 rule(change.signature.len() == 64)
             }
+            Self::Raise(raise) => {
+                parents(&raise.parents)?;
+                rule(raise.level > 0)
+            }
+            Self::Reads(reads) => rule(reads.level > 0),
             Self::Roads(roads) => {
                 parents(&roads.parents)?;
                 rule(roads.pseudonyms.iter().all(|known| known.signature.len() == 64))?;

@@ -50,6 +50,7 @@ impl Chance {
             12..14 => Say::Revoke(self.device(), vec![]),
             14..16 => Say::Retire(self.device()),
             16 => Say::Rename(self.device(), "renamed"),
+            17 => Say::Raise(2 + self.below(3) as u16),
             _ => Say::Nothing,
         }
     }
@@ -183,6 +184,7 @@ fn the_members_are_those_of_the_words() {
         let is: BTreeMap<_, _> = resolved.iter().map(|(device, member)| (*device, member.role)).collect();
         assert_eq!(is, words.roles(words.all(), &everybody()));
         assert_eq!(resolved.recovery(), words.recovery(words.all()).as_slice());
+        assert_eq!(resolved.level(), words.level(words.all()));
         let rotates = known.iter().map(|entry| entry.name).filter(|name| resolved.rotate_counts(name));
         assert_eq!(rotates.collect::<BTreeSet<_>>(), words.rotates(&everybody()));
     });
@@ -200,6 +202,7 @@ fn whoever_is_no_member_adds_nobody_and_raises_nothing() {
         for (device, member) in after.iter() {
             assert!(members.role(device) >= Some(member.role), "{device:?} by {attack:#?}");
         }
+        assert!(after.level() <= members.level(), "{attack:#?}");
     });
 }
 
@@ -218,6 +221,7 @@ fn a_reader_or_writer_changes_nothing_but_itself() {
             roles
         };
         assert_eq!(others(&after), others(members), "{said:#?}");
+        assert_eq!(after.level(), members.level(), "{said:#?}");
         assert!(after.role(&id(author)) <= members.role(&id(author)));
     });
 }

@@ -380,3 +380,27 @@ fn a_log_has_a_bounded_number_of_words() {
     assert_eq!(story.roles(), all);
     assert_eq!(story.members().heads(), [late]);
 }
+
+#[test]
+fn the_level_rises_by_an_admins_word_and_falls_by_a_reset_alone() {
+    let mut story = three_admins();
+    assert_eq!(story.members().level(), 1);
+    story.say(LAPTOP, Say::Add(DESK, Writer));
+    story.all_meet(&[LAPTOP, DESK]);
+    story.say(DESK, Say::Raise(9));
+    assert_eq!(story.members().level(), 1, "a writer's word does not count");
+    story.say(TABLET, Say::Raise(3));
+    story.say(PHONE, Say::Raise(2));
+    assert_eq!(story.members().level(), 3);
+    // The tablet was stolen; beside its removal its word is nothing.
+    story.say(LAPTOP, Say::Revoke(TABLET, vec![]));
+    assert_eq!(story.members().level(), 2);
+    // Whoever knew the raise when it removed the tablet leaves it in place.
+    let mut story = three_admins();
+    story.say(TABLET, Say::Raise(3));
+    story.all_meet(&[LAPTOP, TABLET]);
+    story.say(LAPTOP, Say::Revoke(TABLET, vec![]));
+    assert_eq!(story.members().level(), 3);
+    story.say(LAPTOP, Say::Reset(vec![LAPTOP], 0));
+    assert_eq!(story.members().level(), 1);
+}

@@ -59,7 +59,7 @@ impl Stage {
         let mut command = Command::new(&self.program);
         command.arg("--home").arg(self.path(home)).args(["--color", "never"]).args(words);
         // What the user set for their own network must not reach these.
-        for variable in ["TIES_HOME", "TIES_NOW", "TIES_SEED", "TIES_LOG"] {
+        for variable in ["TIES_HOME", "TIES_NOW", "TIES_SEED", "TIES_LEVEL", "TIES_LOG"] {
             command.env_remove(variable);
         }
         // Nor shall invented devices look for anybody.

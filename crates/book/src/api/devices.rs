@@ -99,3 +99,29 @@ pub struct DeviceLogs {
     /// Whether one of them was opened by a copy of this folder, or by it before it was set back.
     pub copied: bool,
 }
+
+/// What the devices' programs know, and what the network asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Levels {
+    /// The level of this program.
+    pub program: u16,
+    /// The least that a program must have to write.
+    pub network: u16,
+    /// Each device, this one first, then by name.
+    pub devices: Vec<LevelRow>,
+    /// Entries that are kept here for a newer program than this one.
+    pub newer: usize,
+}
+
+/// What one device's program knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LevelRow {
+    /// What its owner calls it.
+    pub name: String,
+    /// The level, as it says itself.
+    pub level: u16,
+    /// Whether it is the one at hand.
+    pub this: bool,
+}

@@ -22,7 +22,9 @@ mod request;
 mod setup;
 mod status;
 
-pub use devices::{DeviceLogs, DeviceRow, QuarantineRow, QuarantinedField, QuarantinedRecord, RemovedRow};
+pub use devices::{
+    DeviceLogs, DeviceRow, LevelRow, Levels, QuarantineRow, QuarantinedField, QuarantinedRecord, RemovedRow,
+};
 pub use error::{BookError, ErrorKind};
 pub use face::{Answer, Event, Face, Guest, Secret, Silent};
 pub use moving::{

@@ -77,6 +77,8 @@ pub enum Reply {
         /// This one first.
         devices: Vec<DeviceRow>,
     },
+    /// What the devices' programs know.
+    Levels(super::Levels),
     /// A device was removed, renamed, or got another role.
     DeviceChanged {
         /// As it is now, or as it was if it was removed.

@@ -169,6 +169,15 @@ pub enum Request {
         /// The new one.
         name: String,
     },
+    /// What the devices' programs know, and what the network asks for: [`Reply::Levels`](super::Reply::Levels).
+    DeviceLevels,
+    /// Lets this program's newer kinds of entries be used: devices below the level can write no more.
+    RaiseLevel {
+        /// The level.
+        level: u16,
+        /// Whether devices that it cuts off may be.
+        anyway: bool,
+    },
     /// Tells what revoking a device would mean. Answered by [`Reply::DeviceChanged`] with the device as it is.
     DeviceLookUp {
         /// As in [`Self::DeviceRevoke`].

@@ -159,4 +159,6 @@ pub struct Environment {
     pub now_ms: Option<i64>,
     /// The seed of all randomness instead of the system's; for tests.
     pub seed: Option<u64>,
+    /// The program's level instead of its own, as if it were an earlier or a later one; for tests.
+    pub level: Option<u16>,
 }

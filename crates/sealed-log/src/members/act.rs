@@ -1,6 +1,6 @@
 //! Membership entries as the rule reads them.
 
-use crate::bodies::{Add, Remove, Rename, SetRole};
+use crate::bodies::{Add, Raise, Remove, Rename, SetRole};
 use crate::ids::{DeviceId, EntryName};
 use crate::payload::Payload;
 use crate::recovered::{Admit, ChangeRecovery, Reset};
@@ -38,6 +38,8 @@ pub enum MembershipAct {
     Admit(Admit),
     /// Another recovery key.
     ChangeRecovery(ChangeRecovery),
+    /// The least level of programs that may write.
+    Raise(Raise),
     /// A new epoch.
     Rotate {
         /// Its parents.
@@ -65,6 +67,7 @@ impl MembershipAct {
             Payload::Reset(reset) => Self::Reset(reset),
             Payload::Admit(admit) => Self::Admit(admit),
             Payload::ChangeRecovery(change) => Self::ChangeRecovery(change),
+            Payload::Raise(raise) => Self::Raise(raise),
             Payload::Rotate(rotate) => {
                 let recipients = rotate.wraps.iter().map(|wrap| wrap.recipient).collect();
                 Self::Rotate { parents: rotate.parents, recipients }
@@ -76,7 +79,8 @@ impl MembershipAct {
             | Payload::Beacon
             | Payload::Genesis(_)
             | Payload::Decision(_)
-            | Payload::Receipts(_) => {
+            | Payload::Receipts(_)
+            | Payload::Reads(_) => {
                 return None;
             }
         })
@@ -93,6 +97,7 @@ impl MembershipAct {
             Self::Reset(reset) => &reset.parents,
             Self::Admit(admit) => &admit.parents,
             Self::ChangeRecovery(change) => &change.parents,
+            Self::Raise(raise) => &raise.parents,
             Self::Rotate { parents, .. } | Self::Other { parents } => parents,
         }
     }

@@ -64,6 +64,7 @@ enum ActKind {
     Role,
     Rename,
     Remove,
+    Raise,
     Signed,
 }
 
@@ -141,7 +142,7 @@ impl<'g, 'e> Judge<'g, 'e> {
                 let mut after = Cut { acts: past.acts.clone(), valid: past.valid.clone() };
                 after.acts.insert(number);
                 // Everything else there is in its past: nothing stands beside it yet.
-                if matches!(kind, ActKind::Add | ActKind::Admit | ActKind::Role | ActKind::Rename) {
+                if matches!(kind, ActKind::Add | ActKind::Admit | ActKind::Role | ActKind::Rename | ActKind::Raise) {
                     after.valid.insert(number);
                 }
                 self.note(number, place, kind, device);
@@ -198,6 +199,7 @@ impl<'g, 'e> Judge<'g, 'e> {
                 return signed().then_some((ActKind::Signed, None));
             }
             _ if !live => return None,
+            MembershipAct::Raise(_) => return by_admin().then_some((ActKind::Raise, None)),
             MembershipAct::Add(add) => (ActKind::Add, add.certificate.id(), by_admin()),
             MembershipAct::Admit(admit) => (ActKind::Admit, admit.certificate.id(), signed()),
             MembershipAct::SetRole(set) => {
@@ -223,10 +225,10 @@ impl<'g, 'e> Judge<'g, 'e> {
         if matches!(act, MembershipAct::ChangeRecovery(_)) {
             self.takers.push((number, None));
         }
-        let Some(device) = device else { return };
-        if matches!(kind, ActKind::Add | ActKind::Role | ActKind::Rename) {
+        if matches!(kind, ActKind::Add | ActKind::Role | ActKind::Rename | ActKind::Raise) {
             self.said.entry(entry.author).or_default().push(number);
         }
+        let Some(device) = device else { return };
         let history = self.devices.entry(device).or_default();
         match act {
             MembershipAct::Add(add) => history.grants.push(Grant { act: number, role: add.role, admits: true }),
@@ -264,7 +266,7 @@ impl<'g, 'e> Judge<'g, 'e> {
             ActKind::Remove | ActKind::Signed => false,
             ActKind::Admit => self.words.allows(act.node, signed),
             ActKind::Rename if act.device == Some(entry.author) => true,
-            ActKind::Add | ActKind::Role | ActKind::Rename => {
+            ActKind::Add | ActKind::Role | ActKind::Rename | ActKind::Raise => {
                 let then = At { acts: &act.past.acts, valid, former: false };
                 !self.shut_out_beside(&entry.author, number, acts)
                     && self.role(&entry.author, then) == Some(Role::Admin)

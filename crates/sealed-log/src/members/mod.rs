@@ -73,6 +73,7 @@ pub struct Members {
     certificates: BTreeMap<DeviceId, DeviceCert>,
     readers: BTreeMap<DeviceId, Vec<EntryName>>,
     rotates: BTreeSet<EntryName>,
+    level: u16,
     heads: Vec<EntryName>,
 }
 
@@ -166,6 +167,12 @@ impl Members {
     #[must_use]
     pub fn rotate_counts(&self, rotate: &EntryName) -> bool {
         self.rotates.contains(rotate)
+    }
+
+    /// The level that a program must have to write here; 1 where nobody asked for more.
+    #[must_use]
+    pub fn level(&self) -> u16 {
+        self.level
     }
 
     /// All maximal membership entries: what the next one names as its parents, sorted. Of more than

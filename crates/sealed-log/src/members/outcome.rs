@@ -48,6 +48,7 @@ impl<'j, 'g, 'e> Outcome<'j, 'g, 'e> {
             removed,
             readers,
             rotates: self.rotates(entries),
+            level: self.level(&whole),
             heads: self.heads(),
         }
     }
@@ -92,6 +93,16 @@ impl<'j, 'g, 'e> Outcome<'j, 'g, 'e> {
                 }
             }
         }
+    }
+
+    /// The highest level that an entry which counts asks for.
+    fn level(&self, whole: &Cut) -> u16 {
+        let raised = self.now.acts.iter().enumerate().filter(|(number, _)| whole.valid.has(*number));
+        let levels = raised.filter_map(|(_, act)| match self.graph.act(act.node) {
+            Some(MembershipAct::Raise(raise)) => Some(raise.level),
+            _ => None,
+        });
+        levels.max().unwrap_or(1)
     }
 
     /// The rotates that count.

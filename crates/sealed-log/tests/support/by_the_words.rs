@@ -148,7 +148,7 @@ impl<'e> Words<'e> {
             let role = self.role(resets, past, past, &author);
             let admin = role == Some(Role::Admin);
             match &entry.act {
-                MembershipAct::Add(_) => admin,
+                MembershipAct::Add(_) | MembershipAct::Raise(_) => admin,
                 MembershipAct::SetRole(set) => admin && self.role(resets, past, past, &set.device).is_some(),
                 MembershipAct::Rename(name) => {
                     (admin || name.device == author) && self.role(resets, past, past, &name.device).is_some()
@@ -225,6 +225,18 @@ impl<'e> Words<'e> {
     pub(crate) fn roles(&mut self, set: Places, devices: &[DeviceId]) -> BTreeMap<DeviceId, Role> {
         let resets = self.resets(set);
         devices.iter().filter_map(|device| Some((*device, self.role(resets, set, set, device)?))).collect()
+    }
+
+    /// The level that counts.
+    pub(crate) fn level(&mut self, set: Places) -> u16 {
+        let resets = self.resets(set);
+        let raised = |place: usize| match &self.entries[place].act {
+            MembershipAct::Raise(raise) => Some((place, raise.level)),
+            _ => None,
+        };
+        let raises: Vec<_> = each(set).filter_map(raised).collect();
+        let counting = raises.into_iter().filter(|(place, _)| self.counts(resets, set, *place));
+        counting.map(|(_, level)| level).max().unwrap_or(1)
     }
 
     /// The rotates that count.

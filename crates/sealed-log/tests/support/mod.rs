@@ -11,9 +11,9 @@ use ties_sealed_log::{
     AccessStatement, Add, Admit, Change, ChangeRecovery, Changes, Chunk, ChunkSeal, Decision, Dep, DeviceKeys,
     DocumentPiece, Entry, EntryName, EpochId, EpochKey, FloorRecord, GET, Genesis, KnownPseudonym, Listed, LogKey,
     LogOpening, MANAGE, MANIFEST_VERSION, MailboxId, Manifest, Manner, OpenLog, PUT, PartKind, Payload, Position,
-    PseudonymKey, RecoveryEnvelope, RecoveryKeys, RecoveryWords, RelayKey, RelayRoad, RelaySecret, Remove, Rename,
-    Reset, Roads, Role, Rotate, Sealed, Secret, SetRole, Share, SpaceId, StateRoot, StatementBody, Tip, TipRecord,
-    Wrap, WrapContext, epoch_id,
+    PseudonymKey, Raise, Reads, RecoveryEnvelope, RecoveryKeys, RecoveryWords, RelayKey, RelayRoad, RelaySecret,
+    Remove, Rename, Reset, Roads, Role, Rotate, Sealed, Secret, SetRole, Share, SpaceId, StateRoot, StatementBody, Tip,
+    TipRecord, Wrap, WrapContext, epoch_id,
 };
 
 pub(crate) const WORDS: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
@@ -220,6 +220,8 @@ impl Cast {
             ("reset", Payload::Reset(self.reset())),
             ("admit", Payload::Admit(self.admit())),
             ("recovery", Payload::ChangeRecovery(self.change_recovery())),
+            ("raise", Payload::Raise(Raise { parents: vec![self.root], level: 2 })),
+            ("reads", Payload::Reads(Reads { level: 300 })),
             ("decision, accept", Payload::Decision(Decision::Accept)),
             ("decision, discard", Payload::Decision(Decision::Discard)),
         ]

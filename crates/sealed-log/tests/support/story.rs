@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use ties_sealed_log::{
     Add, Admit, ChangeRecovery, Dep, DeviceCert, DeviceId, DeviceKeys, EntryName, Genesis, Listed, LogId, Manner,
-    Members, MembershipAct, MembershipEntry, RecoveryKeys, RecoveryWords, Remove, Rename, Reset, Role, Secret, SetRole,
-    SpaceId, hash,
+    Members, MembershipAct, MembershipEntry, Raise, RecoveryKeys, RecoveryWords, Remove, Rename, Reset, Role, Secret,
+    SetRole, SpaceId, hash,
 };
 
 /// The cast, by place: the founder is the first.
@@ -75,6 +75,7 @@ pub(crate) enum Say {
     Reset(Vec<usize>, usize),
     Admit(Role, usize),
     ChangeWords(usize, usize),
+    Raise(u16),
     Rotate(Vec<DeviceId>),
     Nothing,
 }
@@ -127,6 +128,7 @@ fn act(author: usize, parents: Vec<EntryName>, say: &Say) -> MembershipAct {
             let new = RECOVERY[*new].certificate();
             MembershipAct::ChangeRecovery(ChangeRecovery::sign(&RECOVERY[*old], &SPACE, &id(author), parents, new))
         }
+        Say::Raise(level) => MembershipAct::Raise(Raise { parents, level: *level }),
         Say::Rotate(recipients) => MembershipAct::Rotate { parents, recipients: recipients.clone() },
         Say::Nothing => MembershipAct::Other { parents },
     }
