@@ -21,6 +21,15 @@ use ties_tests::Seeds;
 
 const ENOUGH: u64 = 510;
 
+/// 1386: a device that wrote nothing after its last receipts had none to write. 4162: receipts for a log that had just ended
+/// stood in the next one, and an honest relay was accused.
+#[test]
+fn seeds_that_once_failed() {
+    for seed in [1386, 4162] {
+        drop(story::live(seed));
+    }
+}
+
 #[test]
 fn every_lie_is_named_and_nothing_comes_of_it() {
     let seeds = Seeds { prefix: "TIES_EVIL", usual: ENOUGH, test: "--test evil_relay -- --nocapture" };

@@ -97,6 +97,12 @@ fn play_all(test: &'static str, usual: u64, reached: &[(&str, u64)], live: &(dyn
     assert!(rare.is_empty(), "happened less often than this in {usual} seeds: {rare:?}");
 }
 
+/// 2114: an entry above a fork that went on waiting was judged for ever.
+#[test]
+fn seeds_that_once_failed() {
+    drop(story::live(2114));
+}
+
 #[test]
 fn one_seed_is_one_world() {
     for seed in 0..3 {

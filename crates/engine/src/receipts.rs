@@ -6,6 +6,7 @@ use ties_store::{Read, Table, Transaction};
 
 use crate::author::{SPACE_NUMBER, append, log_key};
 use crate::environment::Environment;
+use crate::incarnation;
 use crate::records::{CONTACTS, ContactRecord, Fault, RECEIPTED, RECEIPTS, mailbox_key, put_record, record};
 use crate::roads::roads;
 
@@ -63,12 +64,11 @@ fn confirmed(read: &dyn Read, mailbox: &MailboxId, log: &LogId) -> Result<Option
     Ok(Some(Receipt { mailbox: *mailbox, store, seq: tip.seq, name: tip.name }))
 }
 
-/// Writes receipts into this device's log.
-pub(crate) fn write(
-    transaction: &mut Transaction,
-    environment: &mut Environment,
-    receipts: Receipts,
-) -> Result<(), Fault> {
+/// Writes the receipts that are due into this device's log. What they tell of is the log that they stand in, and the next
+/// entry may open another one: so that is settled first.
+pub(crate) fn write(transaction: &mut Transaction, environment: &mut Environment) -> Result<(), Fault> {
+    incarnation::go_on(transaction, environment)?;
+    let Some(receipts) = due(transaction, environment.now())? else { return Ok(()) };
     let told = receipts.relays.iter().map(|receipt| receipt.seq).max().unwrap_or(0);
     let entry = append(transaction, environment, &Payload::Receipts(receipts))?;
     let written = Written { time: environment.now(), seq: entry.seq(), told };

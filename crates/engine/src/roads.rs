@@ -231,9 +231,9 @@ impl Inner {
         }
         let lacking = lacking(&snapshot)?;
         let owes_word = owes_word(&snapshot)?;
-        let receipts = crate::receipts::due(&snapshot, self.now())?;
+        let receipts = crate::receipts::due(&snapshot, self.now())?.is_some();
         let owes_level = owes_level(&snapshot, self.environment().level())?;
-        let nothing = wrong.is_empty() && lacking.is_empty() && !owes_word && !owes_level && receipts.is_none();
+        let nothing = wrong.is_empty() && lacking.is_empty() && !owes_word && !owes_level && !receipts;
         if (told && nothing) || !is_member(&snapshot)? {
             return Ok(false);
         }
@@ -257,8 +257,8 @@ impl Inner {
         if owes_level {
             tell(&mut transaction, &mut self.environment())?;
         }
-        if let Some(receipts) = receipts {
-            crate::receipts::write(&mut transaction, &mut self.environment(), receipts)?;
+        if receipts {
+            crate::receipts::write(&mut transaction, &mut self.environment())?;
         }
         transaction.commit()?;
         self.committed();
