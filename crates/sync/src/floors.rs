@@ -171,7 +171,11 @@ impl Session {
     fn take_floor<R: Replica>(&mut self, record: FloorRecord, replica: &mut R, out: &mut Vec<Output>) -> Fallible<R> {
         let floor = record.name();
         let word = match replica.take_floor(&record).map_err(SessionError::Storage)? {
-            FloorTaken::Held => FloorWord::Have,
+            FloorTaken::Held => {
+                // A host may have read it within this very call.
+                self.forget_wanted(replica)?;
+                FloorWord::Have
+            }
             FloorTaken::Passed => FloorWord::Pass,
             FloorTaken::Refused(reason) => {
                 out.push(Output::Event(Event::FloorDeclined { floor, reason }));

@@ -585,8 +585,8 @@ impl Session {
         Ok(())
     }
 
-    /// Drops from the wanted what arrived over another link meanwhile.
-    fn forget_wanted<R: Replica>(&mut self, replica: &R) -> Fallible<R> {
+    /// Drops from the wanted what arrived over another link or in a checkpoint meanwhile.
+    pub(crate) fn forget_wanted<R: Replica>(&mut self, replica: &R) -> Fallible<R> {
         for record in self.wanted.clone() {
             if self.standing_of(&record, replica)? != Standing::Missing {
                 self.wanted.remove(&record);
