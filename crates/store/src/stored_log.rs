@@ -186,12 +186,15 @@ impl Prune for StoredLog<'_> {
         let known = self.row(log)?;
         let mut row = known.map_or_else(|| self.new_row(), Ok)?;
         let base = self.base_of(row.index)?;
-        let (rebased, dropped) = match (&row.tips[..], tips) {
+        let mut dropping = Dropping { freed: Freed::default(), kept: Vec::new(), keep };
+        let (base, tips) = match (&row.tips[..], tips) {
             // A straight log is cut through at one place: what stays of it need not be read.
             ([last], [onto]) if row.forked_at == 0 => {
                 let Some(rebased) = self.straight(&row, *last, &base, *onto)? else { return Ok(None) };
-                let dropped = if rebased.0 == base { Vec::new() } else { self.drop_up_to(row.index, onto.seq)? };
-                (rebased, dropped)
+                if rebased.0 != base {
+                    self.drop_up_to(row.index, onto.seq, &mut dropping)?;
+                }
+                rebased
             }
             _ => {
                 let places = self.places(row.index)?;
@@ -199,29 +202,23 @@ impl Prune for StoredLog<'_> {
                 let names = places.iter().map(|(seq, place)| (*seq, names(place))).collect();
                 let Some(rebased) = rebase(&names, &row.tips, &base, tips) else { return Ok(None) };
                 let goes = |entry: &Entry| rebased.dropped.contains(&Tip { seq: entry.seq(), name: entry.name() });
-                let mut dropped = Vec::new();
                 for (branch, entry) in places.into_values().flatten().filter(|(_, entry)| goes(entry)) {
                     self.transaction()?.remove(Table::ENTRIES, &entry_key(row.index, entry.seq(), branch))?;
-                    dropped.push(entry);
+                    dropping.take(entry);
                 }
-                ((rebased.base, rebased.tips), dropped)
+                (rebased.base, rebased.tips)
             }
         };
-        let (base, tips) = rebased;
+        let Dropping { freed, kept, .. } = dropping;
         if row.forked_at == 0 && base.len() > 1 {
             row.forked_at = base[0].seq;
         }
         row.tips = tips;
         let (key, index) = (log_key(self.space, log), row.index);
-        let mut freed = Freed::default();
-        for entry in &dropped {
-            freed.entries += 1;
-            freed.bytes += entry.bytes().len() as u64;
-            if keep(entry) {
-                self.transaction()?.put(Table::KEPT, &kept_key(index, entry), entry.bytes())?;
-            }
-        }
         let transaction = self.transaction()?;
+        for entry in &kept {
+            transaction.put(Table::KEPT, &kept_key(index, entry), entry.bytes())?;
+        }
         transaction.put(Table::BASES, &index.to_be_bytes(), &tips_to_bytes(&base))?;
         transaction.put(Table::LOGS, &key, &row.to_bytes())?;
         Ok(Some(freed))
@@ -253,12 +250,15 @@ impl StoredLog<'_> {
         Ok(Some((vec![onto], vec![tip])))
     }
 
-    fn drop_up_to(&mut self, index: u32, seq: u64) -> Result<Vec<Entry>, StoreError> {
+    fn drop_up_to(&mut self, index: u32, seq: u64, dropping: &mut Dropping<'_>) -> Result<(), StoreError> {
         let (start, end) = (entry_key(index, 0, 0), entry_key(index, seq, u8::MAX));
-        let mut dropped = Vec::new();
         let range = (Bound::Included(&start[..]), Bound::Included(&end[..]));
-        self.transaction()?.drain(Table::ENTRIES, range, &mut |bytes| dropped.push(entry(bytes)))?;
-        dropped.into_iter().collect()
+        let mut failed = None;
+        self.transaction()?.drain(Table::ENTRIES, range, &mut |bytes| match entry(bytes) {
+            Ok(entry) => dropping.take(entry),
+            Err(error) => failed = Some(error),
+        })?;
+        failed.map_or(Ok(()), Err)
     }
 
     /// All entries of a log with the numbers of their branches.
@@ -270,6 +270,23 @@ impl StoredLog<'_> {
             places.entry(entry.seq()).or_default().push((*branch, entry));
         }
         Ok(places)
+    }
+}
+
+/// What goes while a log is cut short: counted, and held on to only as far as it is to be kept.
+struct Dropping<'k> {
+    freed: Freed,
+    kept: Vec<Entry>,
+    keep: &'k mut dyn FnMut(&Entry) -> bool,
+}
+
+impl Dropping<'_> {
+    fn take(&mut self, entry: Entry) {
+        self.freed.entries += 1;
+        self.freed.bytes += entry.bytes().len() as u64;
+        if (self.keep)(&entry) {
+            self.kept.push(entry);
+        }
     }
 }
 
