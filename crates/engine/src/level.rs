@@ -101,7 +101,8 @@ fn read_kept(transaction: &mut Transaction, projection: &dyn Projection) -> Resu
     let mut entries = Vec::new();
     for table in [NEWER, BAD] {
         for (place, _) in transaction.pairs(table, &[])? {
-            entries.push(load(transaction, &place)?);
+            // Below the base of its log there is nothing left of it, and nothing to judge.
+            entries.extend(load(transaction, &place)?);
             transaction.remove(table, &place)?;
         }
     }
@@ -109,10 +110,10 @@ fn read_kept(transaction: &mut Transaction, projection: &dyn Projection) -> Resu
     absorb(transaction, projection, entries).map(|_| ())
 }
 
-fn load(transaction: &mut Transaction, place: &[u8]) -> Result<Entry, Fault> {
+fn load(transaction: &mut Transaction, place: &[u8]) -> Result<Option<Entry>, Fault> {
     let (log, tip) = parse_place(place)?;
     let found = transaction.log(SPACE_NUMBER).after(&log, tip.seq - 1, 0)?;
-    found.into_iter().find(|entry| entry.name() == tip.name).ok_or(Fault::Damaged("a kept entry"))
+    Ok(found.into_iter().find(|entry| entry.name() == tip.name))
 }
 
 /// Notes an entry of a kind that is not known here.
