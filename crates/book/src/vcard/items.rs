@@ -262,10 +262,10 @@ impl Reader {
 fn plain_number(text: String) -> String {
     let Some(number) = text.get(4..).filter(|_| text[..4].eq_ignore_ascii_case("tel:")) else { return text };
     match number.split_once(';') {
-        None => number.to_owned(),
+        None => number.trim().to_owned(),
         Some((number, parameter)) => match parameter.split_once('=') {
             Some((name, extension)) if name.eq_ignore_ascii_case("ext") && !extension.contains(';') => {
-                format!("{number} x{extension}")
+                format!("{} x{}", number.trim(), extension.trim())
             }
             _ => text,
         },
