@@ -62,7 +62,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// The exit code of a process that ends with this.
     ///
-    /// (6, done with rejects, is no error: see [`ImportReport::rejects`].)
+    /// (6, done with rejects, is no error: see [`ImportReport::rejects`](super::ImportReport::rejects).)
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Failed => 1,

@@ -76,7 +76,7 @@ pub struct PersonView {
     pub created: Option<String>,
     /// When it was last changed, RFC 3339 in UTC, if known.
     pub updated: Option<String>,
-    /// The fields that have another value waiting ([`Request::Conflicts`]).
+    /// The fields that have another value waiting ([`Request::Conflicts`](super::Request::Conflicts)).
     pub contested: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ pub struct OrganizationView {
     pub notes: Vec<NoteView>,
     /// What was just written, such as `kind`; empty if nothing was.
     pub changed: Vec<String>,
-    /// The fields that have another value waiting ([`Request::Conflicts`]).
+    /// The fields that have another value waiting ([`Request::Conflicts`](super::Request::Conflicts)).
     pub contested: Vec<String>,
 }
 
@@ -177,7 +177,7 @@ pub enum NoteKind {
     Question,
 }
 
-/// What [`Request::New`] made.
+/// What [`Request::New`](super::Request::New) made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PersonAdded {
     /// The person.
@@ -213,7 +213,7 @@ pub struct EditText {
     pub text: String,
 }
 
-/// What [`Request::Remove`] removed.
+/// What [`Request::Remove`](super::Request::Remove) removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Removed {
     /// The full id.

@@ -8,7 +8,7 @@ use super::{
     Removed, Resolved, Status, SyncReport, UndoReport,
 };
 
-/// The answer to a [`Request`].
+/// The answer to a [`Request`](super::Request).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "reply")]
 pub enum Reply {

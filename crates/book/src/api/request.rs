@@ -17,17 +17,17 @@ use super::{Completable, ExportOptions, NoteKind, Secret};
 pub enum Request {
     /// Adds a person from the words of a command line: mail, phone, URL, `+tag`, `org:X`, `title:X`, `on:DATE` (met
     /// on), `via:WHO` (met through), `how:TEXT` are recognised, everything else is the name. Answered by
-    /// [`Reply::PersonAdded`].
+    /// [`Reply::PersonAdded`](super::Reply::PersonAdded).
     New {
         /// The words, as the shell split them.
         words: Vec<String>,
     },
-    /// Shows one person with all notes. Answered by [`Reply::Person`].
+    /// Shows one person with all notes. Answered by [`Reply::Person`](super::Reply::Person).
     Show {
-        /// `WHO`, or the short id of a note (answered by [`Reply::Note`]).
+        /// `WHO`, or the short id of a note (answered by [`Reply::Note`](super::Reply::Note)).
         who: String,
     },
-    /// Lists people by name. Answered by [`Reply::People`].
+    /// Lists people by name. Answered by [`Reply::People`](super::Reply::People).
     List {
         /// `+tag`, `org:X`, `city:X` (also a region or country), `title:X`, or text that must occur somewhere in what is
         /// known of the person; all must match.
@@ -36,17 +36,17 @@ pub enum Request {
         offset: usize,
         /// How many to give at most; `None` for all.
         limit: Option<usize>,
-        /// Whether [`PersonRow::card`] is wanted (reads every document listed).
+        /// Whether [`PersonRow::card`](super::PersonRow::card) is wanted (reads every document listed).
         cards: bool,
     },
-    /// Searches people and notes for all of the words, whatever their case and accents. Answered by [`Reply::Found`].
+    /// Searches people and notes for all of the words, whatever their case and accents. Answered by [`Reply::Found`](super::Reply::Found).
     Find {
         /// The words; each must occur.
         words: Vec<String>,
         /// How many hits to give at most; `None` for all.
         limit: Option<usize>,
     },
-    /// Writes a note about a person. Answered by [`Reply::NoteAdded`].
+    /// Writes a note about a person. Answered by [`Reply::NoteAdded`](super::Reply::NoteAdded).
     Note {
         /// `WHO`.
         who: String,
@@ -55,36 +55,36 @@ pub enum Request {
         /// What kind of note it is.
         kind: NoteKind,
     },
-    /// Gives the text to edit of a person or a note. Answered by [`Reply::EditText`].
+    /// Gives the text to edit of a person or a note. Answered by [`Reply::EditText`](super::Reply::EditText).
     EditText {
         /// `WHO`, or the short id of a note.
         what: String,
     },
     /// Applies an edited text: only what differs between `before` and `after` is changed, so that what another device
-    /// changed meanwhile stays. Answered by [`Reply::Edited`]; a mistake in the text is a [`ErrorKind::Usage`] error
+    /// changed meanwhile stays. Answered by [`Reply::Edited`](super::Reply::Edited); a mistake in the text is a [`ErrorKind::Usage`](super::ErrorKind::Usage) error
     /// with the place in its message, and nothing is written.
     EditApply {
-        /// [`EditText::id`].
+        /// [`EditText::id`](super::EditText::id).
         id: String,
-        /// [`EditText::text`] as it was given out.
+        /// [`EditText::text`](super::EditText::text) as it was given out.
         before: String,
         /// The text as the user left it; an empty one aborts.
         after: String,
     },
-    /// Deletes a person (with the notes about nobody else) or a note. Answered by [`Reply::Removed`].
+    /// Deletes a person (with the notes about nobody else) or a note. Answered by [`Reply::Removed`](super::Reply::Removed).
     Remove {
         /// `WHO`, or the short id of a note.
         what: String,
     },
     /// Lists the organizations that people belong to or that have a record, by name. Answered by
-    /// [`Reply::Organizations`].
+    /// [`Reply::Organizations`](super::Reply::Organizations).
     Organizations {
         /// Text that must occur in the name; all of them must.
         filter: Vec<String>,
     },
     /// Shows an organization and the people there, or writes to its record, which is made by the first write. Two names
     /// are one organization if they differ in case, accents, punctuation or legal form (`Acme`, `ACME Inc.`) alone.
-    /// Answered by [`Reply::Organization`].
+    /// Answered by [`Reply::Organization`](super::Reply::Organization).
     Organization {
         /// Its name, or the short id of its record.
         name: String,
@@ -93,7 +93,7 @@ pub enum Request {
         words: Vec<String>,
     },
     /// Imports a file: vCards, LinkedIn's archive or `Connections.csv`, Google Contacts' CSV, told apart by what it holds.
-    /// Answered by [`Reply::Imported`].
+    /// Answered by [`Reply::Imported`](super::Reply::Imported).
     Import {
         /// The file's name, for messages; never opened.
         file_name: String,
@@ -102,7 +102,7 @@ pub enum Request {
         /// Says what would happen and writes nothing.
         dry_run: bool,
     },
-    /// Imports an export of LinkedIn's that was unpacked. Answered by [`Reply::Imported`].
+    /// Imports an export of LinkedIn's that was unpacked. Answered by [`Reply::Imported`](super::Reply::Imported).
     ImportFolder {
         /// The folder's name, for messages.
         folder_name: String,
@@ -111,36 +111,36 @@ pub enum Request {
         /// Says what would happen and writes nothing.
         dry_run: bool,
     },
-    /// Writes people in a format for other programs. Answered by [`Reply::Exported`].
+    /// Writes people in a format for other programs. Answered by [`Reply::Exported`](super::Reply::Exported).
     Export {
         /// The format, and what of it.
         options: ExportOptions,
         /// As in [`Request::List`].
         filter: Vec<String>,
     },
-    /// Lists what this device did, newest first. Answered by [`Reply::Operations`].
+    /// Lists what this device did, newest first. Answered by [`Reply::Operations`](super::Reply::Operations).
     Operations {
         /// How many to give at most; `None` for all.
         limit: Option<usize>,
     },
     /// Takes operations back: every field they changed gets its value of before, unless something changed it since.
-    /// Answered by [`Reply::Undone`].
+    /// Answered by [`Reply::Undone`](super::Reply::Undone).
     Undo {
         /// Which.
         which: Undo,
     },
-    /// Lists the devices of this book. Answered by [`Reply::Devices`].
+    /// Lists the devices of this book. Answered by [`Reply::Devices`](super::Reply::Devices).
     DeviceList,
-    /// Pairs a new device: [`Event::Code`] or [`Event::Ticket`] first, then waits, then [`Face::confirm`]. Answered by
-    /// [`Reply::DeviceAdded`]. Needs [`Book::handle`](crate::Book::handle).
+    /// Pairs a new device: [`Event::Code`](super::Event::Code) or [`Event::Ticket`](super::Event::Ticket) first, then waits, then [`Face::confirm`](super::Face::confirm). Answered by
+    /// [`Reply::DeviceAdded`](super::Reply::DeviceAdded). Needs [`Book::handle`](crate::Book::handle).
     DeviceAdd {
         /// What to hand to the new device.
         by: Pairing,
         /// Which relay to meet at; `None` for the first one known.
         relay: Option<String>,
     },
-    /// Pairs a new device by a folder: [`Event::FolderTicket`] first; the device leaves its word there, and [`Face::confirm`] is
-    /// asked. Answered by [`Reply::DeviceAdded`], or by [`Reply::DeviceInvited`] without waiting: later syncs with that folder
+    /// Pairs a new device by a folder: [`Event::FolderTicket`](super::Event::FolderTicket) first; the device leaves its word there, and [`Face::confirm`](super::Face::confirm) is
+    /// asked. Answered by [`Reply::DeviceAdded`](super::Reply::DeviceAdded), or by [`Reply::DeviceInvited`](super::Reply::DeviceInvited) without waiting: later syncs with that folder
     /// ask. Needs [`Book::handle`](crate::Book::handle).
     DeviceAddByFolder {
         /// The folder.
@@ -148,21 +148,21 @@ pub enum Request {
         /// Whether to wait for the device.
         wait: bool,
     },
-    /// Shuts a lost or stolen device out. Answered by [`Reply::DeviceChanged`].
+    /// Shuts a lost or stolen device out. Answered by [`Reply::DeviceChanged`](super::Reply::DeviceChanged).
     DeviceRevoke {
         /// Its name, or the beginning of its name or id.
         device: String,
     },
-    /// Signs this device off: it writes no more. Answered by [`Reply::DeviceChanged`]. Sync afterwards.
+    /// Signs this device off: it writes no more. Answered by [`Reply::DeviceChanged`](super::Reply::DeviceChanged). Sync afterwards.
     DeviceRetire,
-    /// Changes what a device may do. Answered by [`Reply::DeviceChanged`].
+    /// Changes what a device may do. Answered by [`Reply::DeviceChanged`](super::Reply::DeviceChanged).
     DeviceRole {
         /// As in [`Self::DeviceRevoke`].
         device: String,
         /// `reader`, `writer` or `admin`.
         role: String,
     },
-    /// Gives a device another name. Answered by [`Reply::DeviceChanged`].
+    /// Gives a device another name. Answered by [`Reply::DeviceChanged`](super::Reply::DeviceChanged).
     DeviceRename {
         /// As in [`Self::DeviceRevoke`].
         device: String,
@@ -178,21 +178,21 @@ pub enum Request {
         /// Whether devices that it cuts off may be.
         anyway: bool,
     },
-    /// Tells what revoking a device would mean. Answered by [`Reply::DeviceChanged`] with the device as it is.
+    /// Tells what revoking a device would mean. Answered by [`Reply::DeviceChanged`](super::Reply::DeviceChanged) with the device as it is.
     DeviceLookUp {
         /// As in [`Self::DeviceRevoke`].
         device: String,
     },
-    /// Lists what is held of devices that were shut out. Answered by [`Reply::Quarantine`].
+    /// Lists what is held of devices that were shut out. Answered by [`Reply::Quarantine`](super::Reply::Quarantine).
     Quarantine,
-    /// Takes in what is held of a device, or puts it away, for all devices. Answered by [`Reply::QuarantineSettled`].
+    /// Takes in what is held of a device, or puts it away, for all devices. Answered by [`Reply::QuarantineSettled`](super::Reply::QuarantineSettled).
     QuarantineSettle {
         /// The device's name, or the beginning of its name or id; nothing where there is only one.
         device: Option<String>,
         /// Whether it counts from now on.
         accept: bool,
     },
-    /// Uses a relay from now on, creating the mailbox there if needed. Answered by [`Reply::RelayAdded`]. Needs
+    /// Uses a relay from now on, creating the mailbox there if needed. Answered by [`Reply::RelayAdded`](super::Reply::RelayAdded). Needs
     /// [`Book::handle`](crate::Book::handle).
     RelayAdd {
         /// `ties://<relay key>@host:port`, `wss://host/path#<relay key>` or, on loopback, `ws://127.0.0.1:port#<relay key>`;
@@ -201,39 +201,39 @@ pub enum Request {
         /// The operator's invite token, where one is asked for.
         token: Option<Secret>,
     },
-    /// Visits a folder no more. Answered by [`Reply::RelayRemoved`].
+    /// Visits a folder no more. Answered by [`Reply::RelayRemoved`](super::Reply::RelayRemoved).
     RelayRemove {
         /// `folder:DIR`.
         url: String,
     },
-    /// Lists the relays and folders. Answered by [`Reply::Relays`].
+    /// Lists the relays and folders. Answered by [`Reply::Relays`](super::Reply::Relays).
     RelayList,
     /// Lists fields that two devices set to different values, and what several records share that must be one's own.
-    /// Answered by [`Reply::Conflicts`].
+    /// Answered by [`Reply::Conflicts`](super::Reply::Conflicts).
     Conflicts {
         /// `WHO`, an organization or the short id of a note; `None` for all.
         what: Option<String>,
     },
-    /// Settles one of them. Answered by [`Reply::Resolved`].
+    /// Settles one of them. Answered by [`Reply::Resolved`](super::Reply::Resolved).
     Resolve {
         /// As in [`Self::Conflicts`].
         what: String,
-        /// [`ConflictRow::field`]; `handle` or `me` of somebody who shares it.
+        /// [`ConflictRow::field`](super::ConflictRow::field); `handle` or `me` of somebody who shares it.
         field: String,
         /// By which value.
         with: Resolution,
     },
-    /// Says how things are: devices, relays, what waits and why. Answered by [`Reply::Status`].
+    /// Says how things are: devices, relays, what waits and why. Answered by [`Reply::Status`](super::Reply::Status).
     Status,
     /// Looks everything over: the logs' signatures and chains, records against entries, rows against records, what waits and
-    /// why, the clock, the roads. Answered by [`Reply::Checked`]. Needs [`Book::handle`](crate::Book::handle).
+    /// why, the clock, the roads. Answered by [`Reply::Checked`](super::Reply::Checked). Needs [`Book::handle`](crate::Book::handle).
     Doctor {
         /// Makes anew what can be.
         repair: bool,
         /// Asks no relay.
         offline: bool,
     },
-    /// Gives the words that begin so, for completing a command line. Answered by [`Reply::Completions`].
+    /// Gives the words that begin so, for completing a command line. Answered by [`Reply::Completions`](super::Reply::Completions).
     Complete {
         /// Words for what.
         what: Completable,
@@ -241,14 +241,14 @@ pub enum Request {
         beginning: String,
     },
     /// Exchanges everything once, with the folders and devices that are named, or if none is, with every road there is.
-    /// Answered by [`Reply::Synced`]. Needs [`Book::handle`](crate::Book::handle).
+    /// Answered by [`Reply::Synced`](super::Reply::Synced). Needs [`Book::handle`](crate::Book::handle).
     Meet(Nearby),
     /// As [`Self::SyncWatch`], with devices that are met directly too.
     Watch(Nearby),
-    /// Exchanges everything with every relay and every folder that was added, once. Answered by [`Reply::Synced`]. Needs
+    /// Exchanges everything with every relay and every folder that was added, once. Answered by [`Reply::Synced`](super::Reply::Synced). Needs
     /// [`Book::handle`](crate::Book::handle).
     Sync,
-    /// Exchanges everything with these folders and nothing else, once. Answered by [`Reply::Synced`]. Needs
+    /// Exchanges everything with these folders and nothing else, once. Answered by [`Reply::Synced`](super::Reply::Synced). Needs
     /// [`Book::handle`](crate::Book::handle).
     SyncFolders {
         /// Sticks, synced folders, network drives.
@@ -312,7 +312,7 @@ pub enum Undo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resolution {
-    /// One of [`ConflictRow::values`], counted from 1.
+    /// One of [`ConflictRow::values`](super::ConflictRow::values), counted from 1.
     Take(usize),
     /// Another value.
     Value(String),

@@ -51,7 +51,7 @@ pub struct Status {
     pub removed: Vec<RemovedRow>,
     /// How many entries of them are held until somebody takes them in or puts them away.
     pub quarantined: u64,
-    /// How many fields have another value waiting: [`Request::Conflicts`].
+    /// How many fields have another value waiting: [`Request::Conflicts`](super::Request::Conflicts).
     pub contested: usize,
     /// How many handles several people hold.
     pub conflict_count: usize,
@@ -131,7 +131,7 @@ pub struct ConflictValue {
     pub at: Option<String>,
 }
 
-/// What [`Request::Resolve`] settled.
+/// What [`Request::Resolve`](super::Request::Resolve) settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Resolved {
     /// The full id of the record.
