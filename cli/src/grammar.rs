@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(mistake("ties lss").hint.as_deref(), Some("did you mean `ls`?"));
         assert_eq!(
             mistake("ties device").message,
-            "`ties device` needs a command: add, join, list, revoke, retire, role, rename"
+            "`ties device` needs a command: add, join, list, revoke, retire, role, rename, level"
         );
         assert_eq!(mistake("ties device").hint.as_deref(), Some("ties device --help"));
         assert_eq!(mistake("ties e ada").message, "`ties e` begins several commands: edit, export");
