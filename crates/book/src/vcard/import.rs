@@ -121,6 +121,10 @@ impl Reader {
         let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
         properties.retain(|property| {
             let about = matches!(property.name.as_str(), "X-ABLABEL" | "X-ABADR") && !property.group.is_empty();
+            // One that says nothing must not stand before one that does: it is not written again.
+            if about && bare_label(&property.text()).is_empty() {
+                return false;
+            }
             let group = property.group.to_ascii_uppercase();
             let first = about && taken.insert((group.clone(), property.name.clone()));
             if first {
@@ -486,10 +490,10 @@ fn keep_params(name: &mut Name, of: &str, property: &Property) {
 /// A label without Apple's wrapping `_$!<…>!$_`.
 fn bare_label(label: &str) -> String {
     let bare = label.strip_prefix("_$!<").and_then(|label| label.strip_suffix(">!$_")).unwrap_or(label);
-    match bare.chars().any(char::is_alphanumeric) {
-        true => bare.trim().to_owned(),
-        // `$!!$` and the like are left over from programs that broke it.
-        false => String::new(),
+    // `$!!$` and the like are left over from programs that broke it.
+    match bare.chars().all(|c| c.is_control() || c.is_whitespace() || "_$!<>".contains(c)) {
+        true => String::new(),
+        false => bare.trim().to_owned(),
     }
 }
 

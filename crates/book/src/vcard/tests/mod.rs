@@ -218,6 +218,13 @@ fn one_address_named_twice_is_one() {
 }
 
 #[test]
+fn the_first_label_of_a_group_that_says_something_is_its_label() {
+    let ada = person("FN:A\na.TEL:1\na.X-ABLABEL:$!!$\na.X-ABLABEL:❤\na.X-ABLABEL:Two");
+    assert_eq!(ada.phones.values().map(|phone| phone.marks.label.as_str()).collect::<Vec<_>>(), ["❤"]);
+    assert_eq!(ada.extra.values().collect::<Vec<_>>(), ["a.X-ABLABEL:Two"]);
+}
+
+#[test]
 fn the_stable_key_is_the_same_whichever_program_wrote_the_card() {
     let key = |lines: &str| one(lines).stable_key;
     let uri = key("FN:A\nUID:urn:uuid:018f0000-0000-7000-8000-00000000000a");
