@@ -116,22 +116,31 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn code(&mut self, code: &str, relay: &str, expires: Option<&str>) {
+    fn code(&mut self, code: &str, relay: Option<&str>, peer: Option<&str>, expires: Option<&str>) {
         self.say(&format!(
             "{} Nobody from support, and nobody who calls you, ever needs it.",
             palette::strong("One code, for a device in front of you.")
         ));
-        let (code, relay) = (inline(code), inline(relay));
-        self.say_to_copy(&format!(
-            "Type there: {}",
-            palette::code(&format!("ties device join {code} --relay '{relay}'"))
-        ));
+        let code = inline(code);
+        let there = |more: String| palette::code(&format!("ties device join {code}{more}"));
+        let at_relay = relay.map(|relay| there(format!(" --relay '{}'", inline(relay))));
+        match (peer, &at_relay) {
+            (None, Some(at_relay)) => self.say_to_copy(&format!("Type there: {at_relay}")),
+            _ => self.say_to_copy(&format!("Type there: {}", there(String::new()))),
+        }
         let _ = self.shell.line(&code);
+        if let Some(peer) = peer {
+            let peer = there(format!(" --peer {}", inline(peer)));
+            self.say_to_copy(&format!("If it does not find this device: {peer}"));
+            if let Some(at_relay) = at_relay {
+                self.say_to_copy(&format!("On another network: {at_relay}"));
+            }
+        }
         let end = expires.and_then(local_time).map_or_else(String::new, |end| format!("at {end}, or "));
         self.say(&format!("It ends {end}with the first attempt. Waiting for the new device … (Ctrl-C ends it)"));
     }
 
-    fn ticket(&mut self, ticket: &str, expires: Option<&str>) {
+    fn ticket(&mut self, ticket: &str, peer: Option<&str>, expires: Option<&str>) {
         self.say(&format!(
             "{} Hand this ticket to the new device by a way that you trust; whoever has it can ask to be let in.",
             palette::strong("One ticket, for a device in front of you.")
@@ -140,6 +149,10 @@ impl<'a> Screen<'a> {
             self.say(&format!("It ends at {expires}. There: {}", palette::code("ties device join -")));
         }
         let _ = self.shell.line(inline(ticket));
+        if let Some(peer) = peer {
+            let peer = palette::code(&format!("ties device join - --peer {}", inline(peer)));
+            self.say_to_copy(&format!("If it does not find this device: {peer}"));
+        }
         self.say("Waiting for the new device … (Ctrl-C ends it)");
     }
 
@@ -184,9 +197,14 @@ impl Face for Screen<'_> {
         }
         match event {
             Event::Progress { what, done, total } => self.progress(&what, done, total),
-            Event::Ticket { ticket, expires } => self.ticket(ticket.expose(), expires.as_deref()),
+            Event::Ticket { ticket, peer, expires } => {
+                self.ticket(ticket.expose(), peer.as_deref(), expires.as_deref());
+            }
+            Event::Looking => self.say("Looking on this network for the device that shows the code …"),
             Event::FolderTicket { ticket, wait, .. } => self.folder_ticket(ticket.expose(), wait),
-            Event::Code { code, relay, expires } => self.code(code.expose(), &relay, expires.as_deref()),
+            Event::Code { code, relay, peer, expires } => {
+                self.code(code.expose(), relay.as_deref(), peer.as_deref(), expires.as_deref());
+            }
             Event::Fingerprint { host, words } => {
                 if let Some(host) = host {
                     let host = palette::strong(&inline(&host));

@@ -172,8 +172,15 @@ fn run(page: &str, line: &str, relay: &Relay) {
     let mut typed = "y\n".to_owned();
     if joins && line.contains("join 17") {
         // No invented code can work: another device has to have just made it.
-        let (child, code) = hosted(&device, &["device", "add", "--yes"]);
-        let code = code.trim_end();
+        let here = ["device", "add", "--yes", "--json", "--listen", "127.0.0.1:0"];
+        let (child, shown) = hosted(&device, &here);
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+        let [code, peer] = ["code", "peer"].map(|field| shown[field].as_str().expect("a text"));
+        line = line.replace("192.168.1.5:7701", peer);
+        if !line.contains("--relay") && !line.contains("--peer") {
+            // The test's devices do not search the tester's network.
+            line = format!("{line} --peer {peer}");
+        }
         line = line.replace("17-acid-zoo-lunch", code).replace("17 acid zoo lunch", &code.replace('-', " "));
         host = Some(child);
     } else if joins && line.contains("--folder") {

@@ -199,7 +199,7 @@ fn devices_of_one_network_find_each_other_by_themselves() {
 }
 
 /// Whether what this machine announces comes back to it.
-fn hears_itself() -> bool {
+pub(crate) fn hears_itself() -> bool {
     let call = ties_net::LanCall {
         nonce: std::process::id().to_be_bytes().repeat(4).try_into().unwrap(),
         tag: [0; 8],

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use automerge::transaction::Transactable;
 use automerge::{ROOT, ReadDoc};
-use ties_engine::{CreateOptions, DocumentId, EditError, Environment, JoinOptions, Role, Space, SyncEvent};
+use ties_engine::{CreateOptions, DocumentId, Doors, EditError, Environment, JoinOptions, Role, Space, SyncEvent};
 
 async fn relay(data: &Path, port: u16) -> (String, tokio::task::JoinHandle<()>, tokio::sync::oneshot::Sender<()>, u16) {
     let mut config = ties_relay::Config::new(data);
@@ -48,9 +48,9 @@ async fn sync(space: &Space) -> Vec<SyncEvent> {
 }
 
 async fn pair(host: &Space, folder: &Path) -> Space {
-    let mut invitation = host.invite(None, Duration::from_secs(60)).unwrap();
+    let mut invitation = host.invite(&Doors::default(), Duration::from_secs(60)).await.unwrap();
     let ticket = invitation.ticket();
-    let options = JoinOptions { device_name: "phone".into(), relay: None };
+    let options = JoinOptions { device_name: "phone".into(), ..JoinOptions::default() };
     let mut announced = String::new();
     let joining = Space::join(folder, (), &ticket, &options, Environment::system(), |words| announced.push_str(words));
     let admitting = async {
@@ -60,7 +60,7 @@ async fn pair(host: &Space, folder: &Path) -> Space {
         guest
     };
     let (joined, guest) = tokio::join!(joining, admitting);
-    let joined = joined.unwrap();
+    let joined = joined.unwrap().space;
     assert_eq!(joined.fingerprint().unwrap(), guest.fingerprint);
     assert_eq!(announced, guest.fingerprint);
     joined

@@ -18,6 +18,7 @@ mod forks;
 mod killed;
 mod levels;
 mod members;
+mod near;
 mod pairing;
 mod recovery;
 mod relays;

@@ -43,10 +43,10 @@ fn no_secret_shows_itself() {
     let store = Store::in_memory().unwrap();
     let said = || api::Secret::new(PHRASE);
     let passphrase = Passphrase::new(PHRASE).unwrap();
-    let join = api::Join { invitation: said(), relay: None, device_name: "phone".into() };
+    let join = api::Join { invitation: said(), relay: None, peer: None, lan: false, device_name: "phone".into() };
     let created = api::Created { device_name: "phone".into(), recovery_words: Some(said()) };
     let add = api::Request::RelayAdd { url: "ws://relay".into(), token: Some(said()) };
-    let event = api::Event::Ticket { ticket: said(), expires: None };
+    let event = api::Event::Ticket { ticket: said(), peer: None, expires: None };
     let shown: [(&str, &dyn Debug); 23] = [
         ("Secret", &secret()),
         ("EpochKey", &EpochKey::new(secret())),

@@ -24,7 +24,7 @@ use crate::{home, signals, terminal};
     infer_subcommands = true,
     after_help = "Examples:
   ties device add
-  ties device join 17-acid-zoo-lunch --relay URL
+  ties device join 17-acid-zoo-lunch
   ties device list
   ties device revoke phone"
 )]
@@ -67,12 +67,14 @@ impl Device {
 #[command(
     after_help = "It prints a code of a number and three words, to be typed on the new device while this waits: one \
 attempt within ten minutes. A ticket is long, for pasting or piping, and good for an hour. Either way whoever has it may \
-ask to be let in, and you are asked. With --folder the two meet in a folder instead of at a relay: both need not be there at the \
+ask to be let in, and you are asked. The two meet on this network, where the new device finds this one by itself and no relay is \
+needed, or at a relay if you have one. With --folder they meet in a folder instead: both need not be there at the \
 same time, and the ticket is good for three days.
 
 Examples:
   ties device add
   ties device add --for 2m
+  ties device add --listen 7750
   ties device add --ticket --folder /media/stick --no-wait
   ties device add --ticket --yes | ssh phone ties device join -"
 )]
@@ -93,8 +95,16 @@ pub(crate) struct Add {
     #[arg(long, value_name = "URL")]
     relay: Option<String>,
 
+    /// Wait there for a device of this network (default: all addresses of this machine, port 7701 or a free one)
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    listen: Option<String>,
+
+    /// Neither wait on this network nor tell it of this device, unless with --listen (as if TIES_NO_LAN were set)
+    #[arg(long)]
+    no_lan: bool,
+
     /// Meet in this folder: a stick, a synced folder, a network drive
-    #[arg(long, value_name = "DIR", requires = "ticket", conflicts_with = "relay")]
+    #[arg(long, value_name = "DIR", requires = "ticket", conflicts_with_all = ["relay", "listen", "no_lan"])]
     folder: Option<PathBuf>,
 
     /// Do not wait for the new device: the next `ties sync` with the folder asks about it
@@ -119,7 +129,8 @@ impl Add {
         let (book, shell) = desk.parts()?;
         let mut screen = Screen::pairing(shell, self.yes);
         let reply = desk::wait(async {
-            let request = Request::DeviceAdd { by, relay: self.relay };
+            let lan = sync::may_use_lan(self.no_lan);
+            let request = Request::DeviceAdd { by, relay: self.relay, lan, listen: self.listen };
             tokio::select! {
                 reply = book.handle(request, &mut screen) => reply.map_err(Failure::from),
                 () = tokio::time::sleep(self.patience) => Err(
@@ -185,13 +196,14 @@ impl Add {
 /// The words of `ties device join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A code comes from the other device's `ties device add`, which shows the relay too; it may be typed with \
-spaces or hyphens, and is used up by the first attempt. A ticket comes from `ties device add --ticket`, by standard input \
+    after_help = "A code comes from the other device's `ties device add`; it may be typed with spaces or hyphens, and is used up by \
+the first attempt. The other device is looked for on this network; if the two are not on one, name the relay that it shows. A ticket comes from `ties device add --ticket`, by standard input \
 alone: on the command line it would stay in the shell's history.
 
 Examples:
+  ties device join 17 acid zoo lunch --name phone
   ties device join 17-acid-zoo-lunch --relay ties://KEY@relay.example:7700
-  ties device join 17 acid zoo lunch --relay ties://KEY@relay.example:7700 --name phone
+  ties device join 17-acid-zoo-lunch --peer 192.168.1.5:7701
   ties device join -
   ties device join - --name phone < ticket.txt
   ties device join - --folder /media/stick --no-wait < ticket.txt
@@ -206,12 +218,20 @@ pub(crate) struct JoinWords {
     #[arg(long, value_name = "URL")]
     relay: Option<String>,
 
+    /// Where the other device waits on this network, as it shows it; it is not looked for then
+    #[arg(long, value_name = "HOST[:PORT]", conflicts_with = "relay")]
+    peer: Option<String>,
+
+    /// Do not look for the other device on this network (as if TIES_NO_LAN were set)
+    #[arg(long)]
+    no_lan: bool,
+
     /// What to call this device (default: the host's name)
     #[arg(long)]
     name: Option<String>,
 
     /// Meet in this folder, with a ticket from `ties device add --ticket --folder DIR`; by its path here
-    #[arg(long, value_name = "DIR", conflicts_with = "relay")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["relay", "peer", "no_lan"])]
     folder: Option<PathBuf>,
 
     /// Wait so long at most for the other device, in a folder
@@ -251,6 +271,8 @@ impl JoinWords {
             invitation: if is_code { Secret::new(word.as_str()) } else { read_invitation(desk)? },
             device_name: self.name.unwrap_or_else(home::device_name),
             relay: self.relay,
+            peer: self.peer,
+            lan: sync::may_use_lan(self.no_lan),
         };
         let (dir, environment) = (desk.home().to_owned(), desk.environment());
         let mut screen = Screen::new(desk.shell);
@@ -307,7 +329,8 @@ fn show_joined(desk: &mut Desk<'_>, joined: &Joined) -> Outcome {
         palette::strong(&inline(&joined.device_name)),
         palette::strong(&inline(&joined.host_name))
     ))?;
-    let lines: Vec<String> = joined.sync.relays.iter().map(sync::line).collect();
+    let relays = joined.sync.relays.iter().map(sync::line);
+    let lines: Vec<String> = relays.chain(joined.sync.devices.iter().map(sync::device_line)).collect();
     desk.shell.lines(lines)?;
     sync::outcome(&joined.sync)
 }

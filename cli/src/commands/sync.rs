@@ -57,8 +57,7 @@ impl Sync {
         let (book, shell) = desk.parts()?;
         let Self { watch, folder, peers, listen, yes, no_lan } = self;
         let watch = watch || listen.is_some();
-        let lan = !no_lan && std::env::var_os("TIES_NO_LAN").is_none_or(|set| set.is_empty());
-        let nearby = Nearby { peers, folders: folder, lan, listen };
+        let nearby = Nearby { peers, folders: folder, lan: may_use_lan(no_lan), listen };
         if watch {
             let mut screen = Screen::watching(shell);
             return desk::wait(async {
@@ -92,8 +91,13 @@ impl Sync {
     }
 }
 
+/// Whether the local network may be asked, and told.
+pub(super) fn may_use_lan(no_lan: bool) -> bool {
+    !no_lan && std::env::var_os("TIES_NO_LAN").is_none_or(|set| set.is_empty())
+}
+
 /// One device's part of a sync in a line.
-fn device_line(peer: &PeerSync) -> String {
+pub(super) fn device_line(peer: &PeerSync) -> String {
     let PeerSync { device, address, sent, received, bytes_out, bytes_in, error, .. } = peer.clone();
     let road = device.map_or_else(|| address.clone(), |device| format!("{device} ({address})"));
     line(&RelaySync { url: road, sent, received, bytes_out, bytes_in, error, hint: None })

@@ -13,6 +13,7 @@ use crate::desk::Desk;
 use crate::engine::{BookRows, Transaction, fault, refused};
 use crate::import::{Import, Member, Opened};
 use crate::list::Filter;
+use crate::peers::doors;
 use crate::resolve::{self, Record};
 use crate::{conflicts, devices, edit_text, environment, export, notes, opening, organizations, people, search};
 
@@ -94,8 +95,11 @@ impl Book {
 
     async fn attend(&self, request: Request, face: &mut dyn Face) -> Result<Reply, BookError> {
         match request {
-            Request::DeviceAdd { by, relay } => {
-                let added = self.device_add(by, relay.as_deref(), face).await;
+            Request::DeviceAdd { by, relay, lan, listen } => {
+                let added = match doors(relay, lan, listen.as_deref()) {
+                    Ok(doors) => self.device_add(by, doors, face).await,
+                    Err(error) => Err(error),
+                };
                 self.tell_parting(face);
                 added
             }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ties_engine::{
-    ConnectError, ConversationError, HandshakeError, Invitation, JoinOptions, LinkFailure, News, PairError,
-    PairingError, Refusal, RelayAddress, Road, RoadError, RoadReport, Role, SessionError, Space, SyncEvent,
+    Arrival, ConnectError, ConversationError, DialError, Doors, HandshakeError, Invitation, JoinOptions, LinkFailure,
+    News, PairError, PairingError, Refusal, Road, RoadError, RoadReport, Role, SessionError, Space, SyncEvent,
 };
 
 use crate::api::{
@@ -15,6 +15,7 @@ use crate::api::{
 use crate::book::Book;
 use crate::devices::{self, instant, role};
 use crate::engine::{BookRows, fault};
+use crate::peers::{self, addresses};
 use crate::{environment, folders, opening};
 
 impl Book {
@@ -34,21 +35,30 @@ impl Book {
         let device_name = devices::name(&join.device_name)?;
         let from = environment::of(&from, dir, 0)?;
         let invitation = join.invitation.expose().trim();
+        let peers = addresses(join.peer.as_slice())?;
+        let by_code = is_code(invitation);
+        if by_code && join.relay.is_none() && peers.is_empty() && !join.lan {
+            return Err(BookError::new(ErrorKind::Usage, "a code needs the relay to meet at").hint(
+                "the other device shows it: ties device join CODE --relay URL; or --peer HOST, on one network with it",
+            ));
+        }
+        if join.lan && peers.is_empty() && by_code && join.relay.is_none() {
+            face.event(Event::Looking);
+        }
         let mut announce = |host: Option<&str>, words: &str| {
             face.event(Event::Fingerprint { host: host.map(str::to_owned), words: words.to_owned() });
         };
-        let space = if is_code(invitation) {
-            let relay = join.relay.ok_or_else(|| {
-                BookError::new(ErrorKind::Usage, "a code needs the relay to meet at")
-                    .hint("the other device shows it: ties device join CODE --relay URL")
-            })?;
-            Space::join_by_code(dir, BookRows, invitation, &relay, &device_name, from, announce).await
-        } else {
-            let options = JoinOptions { device_name: device_name.clone(), relay: join.relay };
-            Space::join(dir, BookRows, invitation, &options, from, |words| announce(None, words)).await
+        let options = JoinOptions { device_name: device_name.clone(), relay: join.relay, peers, lan: join.lan };
+        let arrival = match by_code {
+            true => Space::join_by_code(dir, BookRows, invitation, &options, from, announce).await,
+            false => Space::join(dir, BookRows, invitation, &options, from, |words| announce(None, words)).await,
         };
-        let book = Self::on(space.map_err(|error| pairing(dir, Side::Guest, error))?);
-        let sync = book.sync(face).await?;
+        let Arrival { space, met } = arrival.map_err(|error| pairing(dir, Side::Guest, error))?;
+        let book = Self::on(space);
+        let sync = match met {
+            Some(met) => SyncReport { devices: vec![peers::report(met)], ..SyncReport::default() },
+            None => book.sync(face).await?,
+        };
         let host_name = book.host_name()?;
         Ok((book, Joined { device_name, host_name, sync }))
     }
@@ -117,18 +127,11 @@ impl Book {
         Err(BookError::new(ErrorKind::Failed, "watching ended by itself"))
     }
 
-    pub(crate) async fn device_add(
-        &self,
-        by: Pairing,
-        relay: Option<&str>,
-        face: &mut dyn Face,
-    ) -> Result<Reply, BookError> {
-        // The one spelling under which the address is kept.
-        let relay = relay.map(|url| url.trim().parse::<RelayAddress>().map_or(url.to_owned(), |url| url.to_string()));
+    pub(crate) async fn device_add(&self, by: Pairing, doors: Doors, face: &mut dyn Face) -> Result<Reply, BookError> {
         let here = |error| pairing(Path::new(""), Side::Host, error);
         let mut invitation = match by {
-            Pairing::Code => self.invite_by_code(relay.as_deref(), face).await.map_err(here)?,
-            Pairing::Ticket => self.invite_by_ticket(relay.as_deref(), face).map_err(here)?,
+            Pairing::Code => self.invite_by_code(&doors, face).await.map_err(here)?,
+            Pairing::Ticket => self.invite_by_ticket(&doors, face).await.map_err(here)?,
         };
         let guest = invitation.guest().await.map_err(here)?;
         let shown = Guest {
@@ -140,24 +143,44 @@ impl Book {
             invitation.decline().await.map_err(here)?;
             return Err(BookError::new(ErrorKind::Failed, "the device was turned away; nothing was changed"));
         }
-        invitation.accept(&guest, GUESTS_ARE).await.map_err(here)?;
+        if let Some(met) = invitation.accept(&guest, GUESTS_ARE).await.map_err(here)? {
+            if let Err(error) = &met.outcome {
+                let why = in_one_line(error);
+                let text = format!("not everything was exchanged ({why}); the next sync between the two does the rest");
+                face.event(Event::Notice { text });
+            }
+            self.tell_relays().await;
+        }
         Ok(Reply::DeviceAdded { name: guest.name })
     }
 
-    async fn invite_by_code(&self, relay: Option<&str>, face: &mut dyn Face) -> Result<Invitation, PairError> {
-        let invitation = self.space.invite_by_code(relay).await?;
+    /// Tells the relays, as far as they are there, of a device that did not come by them: it may want to go there next.
+    async fn tell_relays(&self) {
+        let telling = self.space.sync(|_| ());
+        // They are told at the next sync otherwise.
+        let _ = tokio::time::timeout(TELL_WITHIN, telling).await;
+    }
+
+    async fn invite_by_code(&self, doors: &Doors, face: &mut dyn Face) -> Result<Invitation, PairError> {
+        let invitation = self.space.invite_by_code(doors).await?;
+        if let Some(failure) = invitation.unreachable() {
+            let why = in_one_line(failure);
+            face.event(Event::Notice { text: format!("the new device has to be on this network: {why}") });
+        }
         face.event(Event::Code {
             code: Secret::new(invitation.code()),
-            relay: invitation.relay().to_owned(),
+            relay: invitation.relay().map(str::to_owned),
+            peer: invitation.place(),
             expires: instant(invitation.expires()),
         });
         invitation.tried().await
     }
 
-    fn invite_by_ticket(&self, relay: Option<&str>, face: &mut dyn Face) -> Result<Invitation, PairError> {
-        let invitation = self.space.invite(relay, TICKET_LASTS)?;
+    async fn invite_by_ticket(&self, doors: &Doors, face: &mut dyn Face) -> Result<Invitation, PairError> {
+        let invitation = self.space.invite(doors, TICKET_LASTS).await?;
         let expires = instant(self.space.now().saturating_add(TICKET_LASTS.as_millis() as u64));
-        face.event(Event::Ticket { ticket: Secret::new(invitation.ticket().as_str()), expires });
+        let ticket = Secret::new(invitation.ticket().as_str());
+        face.event(Event::Ticket { ticket, peer: invitation.place(), expires });
         Ok(invitation)
     }
 
@@ -201,6 +224,9 @@ impl Book {
 
 /// What a paired device may do; who belongs is decided on the first one.
 pub(crate) const GUESTS_ARE: Role = Role::Writer;
+
+/// How long the relays are waited for after a pairing that had no need of them.
+const TELL_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a ticket is good for.
 const TICKET_LASTS: Duration = Duration::from_secs(60 * 60);
@@ -357,7 +383,37 @@ pub(crate) fn pairing(dir: &Path, side: Side, error: PairError) -> BookError {
         ),
         PairError::NotByFolder => ("this ticket is for meeting at a relay", Some("ties device join -")),
         PairError::NobodyCame => ("no device came in time", Some("ties device add makes a new code or ticket")),
-        PairError::NoRoad => ("there is no relay to meet at", Some("ties relay add URL")),
+        PairError::NoRoad => (
+            "there is no relay to meet at",
+            Some(
+                "ties relay add URL; or meet on this network: ties device add without --no-lan and TIES_NO_LAN, or --listen",
+            ),
+        ),
+        PairError::NobodyNear => (
+            "no device of this network waits for this one",
+            Some(
+                "are both on one network? if it hides them from each other, add --peer HOST:PORT as the other device shows it",
+            ),
+        ),
+        PairError::SeveralNear => (
+            "more than one device of this network waits under this number; nothing was sent",
+            Some("add --peer HOST:PORT as the other device shows it, or have it make a new code"),
+        ),
+        PairError::Lan(_) => (
+            "this network cannot be searched",
+            Some("add --peer HOST:PORT, or --relay URL, as the other device shows it"),
+        ),
+        PairError::Dial(DialError::NotRecognised) => (
+            "the other device does not wait for this one",
+            Some("on the other device: ties device add makes a new code or ticket"),
+        ),
+        PairError::Dial(_) => (
+            "the other device cannot be reached",
+            Some("is it still waiting, on this network, and at the address that it shows?"),
+        ),
+        PairError::Listen(_) => {
+            ("this device cannot wait for the new one", Some("is another ties there? --listen PORT takes another port"))
+        }
         PairError::NotAdmin => {
             ("this device may not let others in", Some("run this on the device that the network was started on"))
         }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
 use ties_engine::{
-    ConversationError, DialError, FolderNews, News, PEER_PORT, PeerAddress, PeerEvent, PeerFailure, PeerNews,
-    PeerReport, PeerRoads, PeerWatchError, SyncEvent,
+    ConversationError, DialError, Doors, FolderNews, NearDoor, News, PEER_PORT, PeerAddress, PeerEvent, PeerFailure,
+    PeerNews, PeerReport, PeerRoads, PeerWatchError, RelayAddress, SyncEvent,
 };
 
 use crate::api::{Answer, BookError, ErrorKind, Event, Face, Guest, Nearby, PeerSync, Reply, SyncReport};
@@ -109,7 +109,7 @@ impl Face for &Shared<'_> {
     }
 }
 
-fn addresses(peers: &[String]) -> Result<Vec<PeerAddress>, BookError> {
+pub(crate) fn addresses(peers: &[String]) -> Result<Vec<PeerAddress>, BookError> {
     let parse = |peer: &String| {
         peer.parse().map_err(|_| {
             BookError::new(ErrorKind::Usage, format!("{peer:?} is no address of a device"))
@@ -117,6 +117,15 @@ fn addresses(peers: &[String]) -> Result<Vec<PeerAddress>, BookError> {
         })
     };
     peers.iter().map(parse).collect()
+}
+
+/// Where a new device may come.
+pub(crate) fn doors(relay: Option<String>, lan: bool, listen: Option<&str>) -> Result<Doors, BookError> {
+    // The one spelling under which the address is kept.
+    let relay = relay.map(|url| url.trim().parse::<RelayAddress>().map_or(url, |url| url.to_string()));
+    let listen = listen.map(listening_place).transpose()?;
+    let near = (lan || listen.is_some()).then_some(NearDoor { listen, announce: lan });
+    Ok(Doors { relay, near })
 }
 
 /// Where to listen: an address and a port, a port alone, or nothing.
@@ -184,7 +193,7 @@ fn shown(device: Option<&str>, address: &str) -> String {
     device.map_or_else(|| address.to_owned(), |device| format!("{device} ({address})"))
 }
 
-fn report(report: PeerReport) -> PeerSync {
+pub(crate) fn report(report: PeerReport) -> PeerSync {
     let PeerReport { device, address, outcome } = report;
     match outcome {
         Ok(tally) => PeerSync {

@@ -83,14 +83,19 @@ async fn a_guest_who_is_turned_away_has_no_book() {
 async fn what_needs_a_relay_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let laptop = create(&folder.path().join("laptop"));
-    for request in [Request::Sync, Request::SyncWatch, Request::DeviceAdd { by: Pairing::Code, relay: None }] {
+    for request in [
+        Request::Sync,
+        Request::SyncWatch,
+        Request::DeviceAdd { by: Pairing::Code, relay: None, lan: false, listen: None },
+    ] {
         let error = laptop.handle(request, &mut Silent).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Failed);
         assert!(error.hint.is_some_and(|hint| hint.starts_with("ties relay add URL")));
     }
     let request = Request::RelayAdd { url: "http://relay.example".into(), token: None };
     assert_eq!(laptop.handle(request, &mut Silent).await.unwrap_err().kind, ErrorKind::Usage);
-    let join = Join { invitation: Secret::new("nonsense"), device_name: "phone".into(), relay: None };
+    let join =
+        Join { invitation: Secret::new("nonsense"), device_name: "phone".into(), relay: None, peer: None, lan: false };
     let joined = Book::join(&folder.path().join("phone"), join, Environment::default(), &mut Silent).await;
     assert_eq!(joined.map(drop).unwrap_err().message, "the ticket cannot be used");
 }

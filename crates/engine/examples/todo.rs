@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use automerge::transaction::Transactable;
 use automerge::{Automerge, ROOT, ReadDoc};
-use ties_engine::{CreateOptions, DocumentId, EditError, Environment, JoinOptions, Projection, Role, Row, Space};
+use ties_engine::{
+    CreateOptions, DocumentId, Doors, EditError, Environment, JoinOptions, Projection, Role, Row, Space,
+};
 
 /// One row per item, sorted by its text, so that the list prints without loading a document.
 struct Items;
@@ -59,15 +61,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })?,
         ["relay", address] => drop(open()?.add_relay(address, None).await?),
         ["invite"] => {
-            let mut invitation = open()?.invite(None, Duration::from_secs(600))?;
+            let mut invitation = open()?.invite(&Doors::default(), Duration::from_secs(600)).await?;
             println!("{}", &*invitation.ticket());
             let guest = invitation.guest().await?;
             invitation.accept(&guest, Role::Admin).await?;
         }
         ["join"] => {
             let ticket = std::io::read_to_string(std::io::stdin())?;
-            let options = JoinOptions { device_name: "todo".into(), relay: None };
-            Space::join(folder, Items, &ticket, &options, Environment::system(), |_| ()).await?;
+            let options = JoinOptions { device_name: "todo".into(), ..JoinOptions::default() };
+            Space::join(folder, Items, &ticket, &options, Environment::system(), |_| ()).await.map(drop)?;
         }
         ["sync"] => {
             for report in open()?.sync(|_| ()).await? {

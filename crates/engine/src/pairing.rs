@@ -1,15 +1,16 @@
-//! Admitting a new device with a ticket, at a relay's rendezvous. `code_pairing.rs` agrees on one by a code.
+//! Admitting a new device with a ticket, at a relay's rendezvous or on one network. `code_pairing.rs` agrees on one by a code.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ties_net::{Backoff, DepotError, RelayAddress};
+use ties_net::{DepotError, DialError, LanError, LinkError, PeerAddress, RelayAddress};
 use ties_sealed_log::{
     Add, DeviceId, DeviceKeys, KnownPseudonym, Payload, PseudonymKey, RelayKey, RelayRoad, Role, Secret, SpaceId,
 };
 use ties_store::{Sharing, Store, Table, Transaction};
 use ties_sync::{
-    Accepted, CodeError, Guest, GuestStep, Hello, Host, HostStep, Message, PairingError, Ticket, TicketError, Welcome,
+    Accepted, CodeError, Guest, GuestStep, Hello, Host, HostStep, PairingError, Ticket, TicketError, Welcome,
     share_keys,
 };
 use zeroize::Zeroizing;
@@ -17,12 +18,15 @@ use zeroize::Zeroizing;
 use crate::absorb::{absorb, keep_statement};
 use crate::author::{append, keep_key, keyring};
 use crate::birth::settle;
+use crate::direct::{PeerReport, Until};
 use crate::document::Projection;
+use crate::door::{Door, NearDoor, dial_with_ticket, find};
 use crate::environment::Environment;
 use crate::newcomers::know_member;
 use crate::records::{Fault, ROADS, RoadRecord, SPACE, SpaceRecord, put_record, record};
-use crate::relay_link::{LinkFailure, RelayLink};
+use crate::relay_link::LinkFailure;
 use crate::roads::{Road, RoadError, flags, heads, statements};
+use crate::room::{NearRoom, RelayRoom, Room};
 use crate::roster::Roster;
 use crate::secrets::device_keys;
 use crate::space::{OpenError, Space};
@@ -58,9 +62,27 @@ pub enum PairError {
     /// This device's folder.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// There is no relay to meet at.
-    #[error("no relay is known yet")]
+    /// There is nowhere to meet.
+    #[error("no relay is known, and this network is not to be used")]
     NoRoad,
+    /// Nobody announces itself under the code or ticket.
+    #[error("no device of this network says that it waits for this one")]
+    NobodyNear,
+    /// More than one does.
+    #[error("more than one device of this network says that it waits for this one")]
+    SeveralNear,
+    /// The local network.
+    #[error(transparent)]
+    Lan(#[from] LanError),
+    /// The other device cannot be reached on this network.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The link to it broke.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// This device cannot listen for the new one.
+    #[error("cannot listen for the new device")]
+    Listen(#[source] std::io::Error),
     /// Only an admin can admit devices.
     #[error("only a device that is an admin can admit another")]
     NotAdmin,
@@ -93,13 +115,35 @@ impl From<LinkFailure> for PairError {
     }
 }
 
+/// Where a new device may come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Doors {
+    /// The relay; the first one that is known if this is `None`, and none if none is.
+    pub relay: Option<String>,
+    /// The door on this network, if there is to be one.
+    pub near: Option<NearDoor>,
+}
+
 /// How a device joins a space.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JoinOptions {
     /// What the owner calls this device.
     pub device_name: String,
-    /// The relay's address, where it is not the ticket's.
+    /// The relay to meet at with a code; with a ticket, where its address is not the ticket's.
     pub relay: Option<String>,
+    /// Where the other device waits on this network; it is not looked for then.
+    pub peers: Vec<PeerAddress>,
+    /// Whether it is looked for on this network.
+    pub lan: bool,
+}
+
+/// A device that was let in.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its space.
+    pub space: Space,
+    /// What it exchanged with its host at once, if they met on a link of their own.
+    pub met: Option<PeerReport>,
 }
 
 /// Who asks to be admitted.
@@ -124,34 +168,51 @@ impl GuestDevice {
 #[derive(Debug)]
 pub struct Invitation {
     space: Space,
-    road: Road,
+    /// The relay where the guest is to be put on the list.
+    road: Option<Road>,
     ticket: Ticket,
     host: Host,
     room: Room,
 }
 
 impl Space {
-    /// Invites a new device: the ticket is good for one, for so long, at one of this space's relays (the first one if
-    /// `relay` is `None`).
+    /// Invites a new device: the ticket is good for one, for so long, at the doors that are named.
     ///
     /// # Errors
-    /// When there is no relay, or this device may not admit others.
-    pub fn invite(&self, relay: Option<&str>, valid: Duration) -> Result<Invitation, PairError> {
-        let road = self.road_to_meet(relay)?;
+    /// When there is no door or it cannot be opened, or this device may not admit others.
+    pub async fn invite(&self, doors: &Doors, valid: Duration) -> Result<Invitation, PairError> {
+        let road = self.road_to_meet(doors)?;
         let device = device_keys(&self.inner.store.read().map_err(Fault::from)?)?.ok_or(Fault::NoKey)?.id();
         let secret = Secret::random(self.inner.environment().randomness());
         let expires = self.now() / 1000 + valid.as_secs();
-        let ticket = Ticket::new(road.address.clone(), device, expires, secret);
-        let key = self.inner.pseudonym(&road.relay)?;
-        let room = Room::new(road.address.parse().map_err(RoadError::from)?, key, ticket.room());
+        let relay = road.as_ref().map_or_else(String::new, |road| road.address.clone());
+        let mut ticket = Ticket::new(relay, device, expires, secret);
+        let door = match &doors.near {
+            Some(near) => Some(Door::open(near, Arc::new(ticket.discovery())).await?),
+            None => None,
+        };
+        if let (None, Some(door)) = (&road, &door) {
+            ticket.relay = format!("{NEAR}{}", door.address());
+        }
+        let relay = match &road {
+            Some(road) => {
+                let key = self.inner.pseudonym(&road.relay)?;
+                Some(RelayRoom::new(road.address.parse().map_err(RoadError::from)?, key, ticket.room()))
+            }
+            None => None,
+        };
+        let room = Room::of(relay, door.map(|door| NearRoom::of_host(door, &ticket, None)));
         Ok(Invitation { space: self.clone(), host: Host::new(&ticket), road, ticket, room })
     }
 
-    /// The relay to meet a guest at, if this device may let one in.
-    pub(crate) fn road_to_meet(&self, relay: Option<&str>) -> Result<Road, PairError> {
-        let roads = self.roads()?;
-        let road = roads.into_iter().find(|road| relay.is_none_or(|wanted| wanted == road.address));
-        let road = road.ok_or(PairError::NoRoad)?;
+    /// The relay to meet a guest at, if there is one, and this device may let one in; there must be one unless there is another
+    /// door.
+    pub(crate) fn road_to_meet(&self, doors: &Doors) -> Result<Option<Road>, PairError> {
+        let wanted = doors.relay.as_ref();
+        let road = self.roads()?.into_iter().find(|road| wanted.is_none_or(|wanted| *wanted == road.address));
+        if road.is_none() && (doors.near.is_none() || wanted.is_some()) {
+            return Err(PairError::NoRoad);
+        }
         let snapshot = self.inner.store.read().map_err(Fault::from)?;
         let device = device_keys(&snapshot)?.ok_or(Fault::NoKey)?.id();
         let members = Roster::load(&snapshot)?.members;
@@ -159,12 +220,13 @@ impl Space {
         if role == Some(Role::Admin) { Ok(road) } else { Err(PairError::NotAdmin) }
     }
 
-    /// Makes this device part of a space, as the guest of a ticket. `announce` hears this device's fingerprint once it
-    /// has asked, so that its owner can compare before saying yes on the other one. What was begun is not kept if it
-    /// fails. Sync afterwards to get everything.
+    /// Makes this device part of a space, as the guest of a ticket: at its relay, or where that cannot be reached or there is
+    /// none, on this network. `announce` hears this device's fingerprint once it has asked, so that its owner can compare before
+    /// saying yes on the other one. What was begun is not kept if it fails. Sync afterwards to get everything, where
+    /// [`Arrival::met`] does not say that it is there.
     ///
     /// # Errors
-    /// When the ticket is void, the relay cannot be reached, the other side declines, or the folder holds a space.
+    /// When the ticket is void, nobody can be reached, the other side declines, or the folder holds a space.
     pub async fn join(
         folder: &Path,
         projection: impl Projection,
@@ -172,22 +234,43 @@ impl Space {
         options: &JoinOptions,
         mut environment: Environment,
         announce: impl FnOnce(&str),
-    ) -> Result<Self, PairError> {
+    ) -> Result<Arrival, PairError> {
         must_be_free(folder)?;
         let ticket = Ticket::parse(ticket, environment.now() / 1000)?;
         if ticket.relay.starts_with("folder:") {
             return Err(PairError::ByFolder);
         }
         let device = DeviceKeys::from_seed(Secret::random(environment.randomness()));
-        let address: RelayAddress =
-            options.relay.as_ref().unwrap_or(&ticket.relay).trim().parse().map_err(RoadError::from)?;
-        let name = &options.device_name;
-        let caller = Caller { ticket: &ticket, address: &address, device: &device, name };
-        let passing = PseudonymKey::from_secret(&Secret::random(environment.randomness()));
-        let mut room = Room::new(address.clone(), passing, ticket.room());
-        room.connect().await?;
-        let accepted = caller.call_on(room, &mut environment, announce).await?;
-        Self::moved_in(folder, projection, &device, name, &accepted, environment)
+        let room = way_to_host(&ticket, options, &mut environment).await?;
+        let caller = Caller { ticket: &ticket, device: &device, name: &options.device_name };
+        let (accepted, room) = caller.call_on(room, &mut environment, announce).await?;
+        Self::arrive(folder, projection, &caller, &accepted, room, environment).await
+    }
+
+    /// Moves in, and exchanges everything with the host over the link that the two have.
+    pub(crate) async fn arrive(
+        folder: &Path,
+        projection: impl Projection,
+        caller: &Caller<'_>,
+        accepted: &Accepted,
+        room: Room,
+        environment: Environment,
+    ) -> Result<Arrival, PairError> {
+        let space = Self::moved_in(folder, projection, caller.device, caller.name, accepted, environment)?;
+        let met = match (room.is_near(), room) {
+            (false, room) => {
+                room.leave().await;
+                None
+            }
+            (true, room) => match room.into_link() {
+                Some((link, place)) => {
+                    let host = accepted.welcome.certificate.tls();
+                    Some(space.meet_paired(link, host, place, Until::Settled).await)
+                }
+                None => None,
+            },
+        };
+        Ok(Arrival { space, met })
     }
 
     /// The space that a welcome lets this device into, in a folder. It is there whole or not at all.
@@ -312,7 +395,7 @@ pub(crate) fn move_in(
 }
 
 impl Invitation {
-    pub(crate) fn new(space: Space, road: Road, host: Host, ticket: Ticket, room: Room) -> Self {
+    pub(crate) fn new(space: Space, road: Option<Road>, host: Host, ticket: Ticket, room: Room) -> Self {
         Self { space, road, ticket, host, room }
     }
 
@@ -322,6 +405,12 @@ impl Invitation {
         self.ticket.to_text()
     }
 
+    /// Where the guest may come on this network.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        self.room.door().map(ToString::to_string)
+    }
+
     /// Waits for the guest. Its owner must be asked before [`Self::accept`].
     ///
     /// # Errors
@@ -329,6 +418,7 @@ impl Invitation {
     pub async fn guest(&mut self) -> Result<GuestDevice, PairError> {
         loop {
             if let HostStep::Ask(hello) = self.next().await? {
+                self.room.settle();
                 return Ok(GuestDevice::of(&hello));
             }
         }
@@ -346,30 +436,45 @@ impl Invitation {
     }
 
     /// Admits the guest that [`Self::guest`] returned: writes it down, hands over the keys, puts it on the mailbox's
-    /// list and sends everything, so that it can begin at once.
+    /// list and sends everything, so that it can begin at once. Gives what was exchanged if the two have a link of their own.
     ///
     /// # Errors
     /// [`PairError::PartnerLeft`] or [`PairError::Cut`] when the guest is not there any more; nothing has changed then. Later
     /// errors (the guest does not answer before the ticket expires, the relay fails) leave the admission, which is durable
     /// by then; the guest may come again with another ticket.
-    pub async fn accept(mut self, hello: &GuestDevice, role: Role) -> Result<(), PairError> {
+    pub async fn accept(mut self, hello: &GuestDevice, role: Role) -> Result<Option<PeerReport>, PairError> {
         self.guest_is_there().await?;
         let asked = self.host.guest().filter(|asked| asked.certificate.id() == hello.id);
-        let welcome = self.space.admit(&self.road, asked.ok_or(PairingError::OutOfTurn)?, role)?;
+        let asked = asked.ok_or(PairingError::OutOfTurn)?;
+        let key = asked.certificate.tls();
+        let welcome = match &self.road {
+            Some(road) => self.space.admit(road, asked, role)?,
+            None => self.space.admit_without_relay(asked, role, |_, welcome| Ok(welcome))?,
+        };
         let device = device_keys(&self.space.inner.store.read().map_err(Fault::from)?)?.ok_or(Fault::NoKey)?;
         let frame = self.host.welcome(welcome, &device, self.space.inner.environment().randomness());
         self.room.say(frame).await;
         loop {
-            if let HostStep::Enlist(pseudonym) = self.next().await? {
-                self.space.enlist(&self.road, role, pseudonym)?;
-                break;
+            match (self.next().await?, &self.road) {
+                (HostStep::Enlist(pseudonym), Some(road)) => break self.space.enlist(road, role, pseudonym)?,
+                (HostStep::Taken, _) => break,
+                _ => {}
             }
         }
-        self.space.meet(&self.road.clone(), None, &mut |_| ()).await?;
+        if let (false, Some(road)) = (self.room.is_near(), self.road.clone()) {
+            self.space.meet(&road, None, &mut |_| ()).await?;
+        }
         let frame = self.host.done(self.space.inner.environment().randomness());
         self.room.say(frame).await;
-        self.room.leave().await;
-        Ok(())
+        let Self { space, room, .. } = self;
+        if !room.is_near() {
+            room.leave().await;
+            return Ok(None);
+        }
+        match room.into_link() {
+            Some((link, place)) => Ok(Some(space.meet_paired(link, key, place, Until::Broken).await)),
+            None => Ok(None),
+        }
     }
 
     /// Sees that the guest did not go away while the owner was thinking: who is admitted should be there to know it.
@@ -423,20 +528,19 @@ const DRAIN: Duration = Duration::from_millis(50);
 /// The guest's side, up to the host's last word. Nothing is stored until then.
 pub(crate) struct Caller<'c> {
     pub(crate) ticket: &'c Ticket,
-    pub(crate) address: &'c RelayAddress,
     pub(crate) device: &'c DeviceKeys,
     pub(crate) name: &'c str,
 }
 
 impl Caller<'_> {
-    /// Says everything up to the host's last word, in a room that was entered.
+    /// Says everything up to the host's last word, in a room that was entered; gives it back.
     pub(crate) async fn call_on(
         &self,
         mut room: Room,
         environment: &mut Environment,
         announce: impl FnOnce(&str),
-    ) -> Result<Accepted, PairError> {
-        let Self { ticket, address, device, name } = *self;
+    ) -> Result<(Accepted, Room), PairError> {
+        let Self { ticket, device, name } = *self;
         let (mut guest, mut last) = Guest::greet(ticket, device, name, environment.randomness());
         room.say(last.clone()).await;
         announce(&device.id().fingerprint());
@@ -451,16 +555,18 @@ impl Caller<'_> {
             };
             match guest.handle(&frame) {
                 Ok(GuestStep::Welcome(welcome)) => {
-                    let known = introduce(device, &welcome.welcome.space, &address.key());
-                    last = guest.ready(known, environment.randomness());
+                    last = match welcome.welcome.roads.first() {
+                        Some(road) => {
+                            let known = introduce(device, &welcome.welcome.space, &road.relay);
+                            guest.ready(known, environment.randomness())
+                        }
+                        None => guest.taken(environment.randomness()),
+                    };
                     room.say(last.clone()).await;
                     accepted = Some(*welcome);
                 }
                 Ok(GuestStep::Again) => room.say(last.clone()).await,
-                Ok(GuestStep::Done) => {
-                    room.leave().await;
-                    return accepted.ok_or(PairingError::OutOfTurn.into());
-                }
+                Ok(GuestStep::Done) => return Ok((accepted.ok_or(PairingError::OutOfTurn)?, room)),
                 Err(PairingError::Foreign) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -468,97 +574,43 @@ impl Caller<'_> {
     }
 }
 
-/// A room at a relay that is entered again whenever the link breaks.
-#[derive(Debug)]
-pub(crate) struct Room {
-    address: RelayAddress,
-    key: PseudonymKey,
-    name: [u8; 32],
-    link: Option<RelayLink>,
-    backoff: Backoff,
-    /// Since when there is no link, and how long that may be.
-    cut: Option<Instant>,
-    cut_for: Duration,
-}
-
-impl Room {
-    fn new(address: RelayAddress, key: PseudonymKey, name: [u8; 32]) -> Self {
-        Self { address, key, name, link: None, backoff: Backoff::new(), cut: None, cut_for: Duration::MAX }
-    }
-
-    /// Goes into a ticket's room with a link that is there already, which is dialled again for so long if it breaks.
-    pub(crate) async fn over(
-        address: RelayAddress,
-        key: PseudonymKey,
-        ticket: &Ticket,
-        mut link: RelayLink,
-        cut_for: Duration,
-    ) -> Self {
-        let name = ticket.room();
-        // A link that is broken shows at the next word.
-        let entered = link.say(&Message::Meet { room: name }).await.is_ok();
-        Self { link: entered.then_some(link), cut_for, ..Self::new(address, key, name) }
-    }
-
-    /// Enters. The first time, a relay that cannot be reached is an error; later it is dialled until it can.
-    async fn connect(&mut self) -> Result<(), PairError> {
-        let mut link = RelayLink::open(&self.address, &self.key, &mut Environment::system()).await?;
-        link.say(&Message::Meet { room: self.name }).await?;
-        self.link = Some(link);
-        self.cut = None;
-        self.backoff.reset();
-        Ok(())
-    }
-
-    /// Says something; what is lost with a link is said again by whoever waits for an answer.
-    async fn say(&mut self, frame: Vec<u8>) {
-        if let Some(link) = &mut self.link
-            && link.say(&Message::Pass(frame.into())).await.is_err()
-        {
-            self.link = None;
-        }
-    }
-
-    /// The next word of the other one; `None` after `patience`, or after the room had to be entered again.
-    async fn hear(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, PairError> {
-        let Some(link) = &mut self.link else {
-            return match self.connect().await {
-                Ok(()) => Ok(None),
-                Err(PairError::Road(RoadError::Link(
-                    failure @ (LinkFailure::Connect(_) | LinkFailure::Link(_) | LinkFailure::Closed),
-                ))) => {
-                    if self.cut.get_or_insert_with(Instant::now).elapsed() >= self.cut_for {
-                        return Err(PairError::Cut(Some(Box::new(failure))));
-                    }
-                    tokio::time::sleep(self.backoff.after_failure_now()).await;
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            };
-        };
-        let heard = tokio::select! {
-            frame = link.frame() => frame,
-            () = tokio::time::sleep(patience) => return Ok(None),
-        };
-        match heard.map(|frame| Message::decode(&frame)) {
-            Ok(Ok(Message::Pass(word))) => Ok(Some(word.into_vec())),
-            Ok(Ok(Message::Sorry(reason))) => Err(LinkFailure::Refused(reason).into()),
-            Ok(_) => Ok(None),
-            Err(_) => {
-                self.link = None;
-                Ok(None)
+/// The room of a ticket's host: where the options say, at the ticket's relay, or on this network.
+async fn way_to_host(ticket: &Ticket, options: &JoinOptions, environment: &mut Environment) -> Result<Room, PairError> {
+    let relay = options.relay.as_deref().unwrap_or(&ticket.relay).trim();
+    let near = relay.strip_prefix(NEAR);
+    if options.peers.is_empty() && near.is_none() {
+        let address: RelayAddress = relay.parse().map_err(RoadError::from)?;
+        let passing = PseudonymKey::from_secret(&Secret::random(environment.randomness()));
+        let mut room = RelayRoom::new(address, passing, ticket.room());
+        match room.connect().await {
+            Ok(()) => return Ok(Room::at_relay(room)),
+            // The network has no relay at the moment; the host may be on it all the same.
+            Err(error @ PairError::Road(RoadError::Link(LinkFailure::Connect(_)))) if options.lan => {
+                return near_room(ticket, &[], true).await.map_err(|_| error);
             }
+            Err(error) => return Err(error),
         }
     }
-
-    /// Whether the relay is away; [`Self::hear`] says when that lasts too long.
-    fn is_cut(&self) -> bool {
-        self.link.is_none()
+    if !options.peers.is_empty() {
+        return near_room(ticket, &options.peers, false).await;
     }
-
-    async fn leave(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.close().await;
-        }
-    }
+    let told: Vec<PeerAddress> = near.and_then(|place| place.parse().ok()).into_iter().collect();
+    near_room(ticket, &told, options.lan).await
 }
+
+async fn near_room(ticket: &Ticket, told: &[PeerAddress], look: bool) -> Result<Room, PairError> {
+    let key = ticket.discovery();
+    let places = match find(&key, told, look).await {
+        // Where no multicast gets through, the ticket still says where.
+        Err(PairError::Lan(_)) if !told.is_empty() => told.to_vec(),
+        found => found?,
+    };
+    if places.is_empty() {
+        return Err(PairError::NobodyNear);
+    }
+    let (link, place) = dial_with_ticket(&places, &key).await?;
+    Ok(Room::near(NearRoom::of_guest(vec![place], ticket, link)))
+}
+
+/// What a ticket has in the place of a relay's address where there is none: this, and where the host listens.
+const NEAR: &str = "lan:";

@@ -82,8 +82,8 @@ pub struct PeerDial<'a> {
     pub address: &'a PeerAddress,
     /// What it recognises: a name of one label of at most 63 characters, with whatever follows.
     pub name: &'a str,
-    /// The keys that it may prove.
-    pub expected: BTreeSet<PeerKey>,
+    /// The keys that it may prove; `None` where none is known beforehand, and what is said on the link shows who it is.
+    pub expected: Option<BTreeSet<PeerKey>>,
     /// The seed of the key that this end proves.
     pub seed: &'a [u8; 32],
 }
@@ -150,7 +150,10 @@ async fn dial_at_leisure(dial: &PeerDial<'_>) -> Result<PeerLink, DialError> {
         _ => DialError::TimedOut,
     })?;
     let provider = provider();
-    let keys = RawKeys::among(dial.expected.clone(), Arc::clone(&provider));
+    let keys = match &dial.expected {
+        Some(expected) => RawKeys::among(expected.clone(), Arc::clone(&provider)),
+        None => RawKeys::any(Arc::clone(&provider)),
+    };
     let config =
         client_config(dial.seed, Arc::clone(&keys)).map_err(|error| DialError::Tls(io::Error::other(error)))?;
     let name = ServerName::try_from(dial.name.to_owned()).map_err(|error| DialError::Tls(io::Error::other(error)))?;

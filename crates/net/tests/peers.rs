@@ -38,13 +38,21 @@ async fn listener() -> (PeerListener, PeerAddress) {
 }
 
 async fn dial(address: &PeerAddress, name: &str, expected: PeerKey, seed: [u8; 32]) -> Result<PeerLink, DialError> {
-    connect_peer(&PeerDial { address, name, expected: BTreeSet::from([expected]), seed: &seed }).await
+    connect_peer(&PeerDial { address, name, expected: Some(BTreeSet::from([expected])), seed: &seed }).await
 }
 
 async fn pair() -> (PeerLink, Caller) {
     let (mut listener, address) = listener().await;
     let (dialled, caller) = tokio::join!(dial(&address, NAME, key_of(HOST), GUEST), listener.next());
     (dialled.unwrap(), caller)
+}
+
+#[tokio::test]
+async fn who_expects_no_key_takes_any_that_is_proved() {
+    let (mut listener, address) = listener().await;
+    let dial = PeerDial { address: &address, name: NAME, expected: None, seed: &GUEST };
+    let (dialled, caller) = tokio::join!(connect_peer(&dial), listener.next());
+    assert_eq!((dialled.unwrap().key, caller.key), (key_of(HOST), key_of(GUEST)));
 }
 
 /// Nobody is handed up by a listener for so long that nobody will be.

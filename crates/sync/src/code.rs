@@ -2,6 +2,7 @@
 
 use bip39::Language;
 use rand_core::CryptoRng;
+use ties_sealed_log::{DiscoveryKey, EpochKey, Secret, hash};
 use zeroize::Zeroizing;
 
 /// How many words a code has. Each is one of 2,048, so that a guess is right once in 2^33 times.
@@ -20,7 +21,7 @@ pub enum CodeError {
     UnknownWord(usize),
 }
 
-/// A number to meet under, which the relay gives out and knows, and a password of three words, which it never learns.
+/// A number to meet under, which is no secret, and a password of three words, which nobody in between ever learns.
 pub struct Code {
     nameplate: u32,
     words: Zeroizing<String>,
@@ -89,6 +90,13 @@ impl Code {
     pub(crate) fn password(&self) -> &[u8] {
         self.words.as_bytes()
     }
+}
+
+/// What a number is worth on a network with no relay: its host announces itself, and is dialled, under this as devices of a
+/// space are under an epoch's key. Anybody can make it, and it proves nothing.
+#[must_use]
+pub fn plate(nameplate: u32) -> DiscoveryKey {
+    EpochKey::new(Secret::new(hash("ties1/pair-plate", &[&nameplate.to_be_bytes()]))).discovery()
 }
 
 /// The word that this is, or the only one that begins like this.

@@ -1,7 +1,7 @@
 //! Agreeing on a ticket by means of a code.
 //!
-//! Four words through the relay, which learns nothing from them, and the last two of which tell both sides whether
-//! they mean the same code. The guest, who typed it, proves that first; so whoever does not know the code has one guess,
+//! Four words through the relay, which learns nothing from them, or on a link between the two, and the last two of which tell
+//! both sides whether they mean the same code. The guest, who typed it, proves that first; so whoever does not know the code has one guess,
 //! and the host then drops the code. Each side states its certificate before, without showing it: what the ticket is
 //! used for afterwards ([`crate::Host`], [`crate::Guest`]) holds both to that.
 
@@ -110,9 +110,28 @@ fn session(host: &Nonce, guest: &Nonce) -> [u8; 32] {
     hash("ties1/pair-sid", &[host, guest])
 }
 
-/// A run about a code at a relay.
-fn run(code: &Code, relay: &RelayKey, sid: &[u8; 32], rng: &mut impl CryptoRng) -> Cpace {
-    let channel = [b"ties1/pair\0".as_slice(), &relay.0, &code.nameplate().to_be_bytes()].concat();
+/// Where host and guest of a code say their words. Who means another place means another code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeetingPlace {
+    /// Under its number at this relay.
+    Relay(RelayKey),
+    /// On a link of their own whose TLS session exports this: whoever stands between two links has a code for neither.
+    Link([u8; 32]),
+}
+
+impl From<RelayKey> for MeetingPlace {
+    fn from(relay: RelayKey) -> Self {
+        Self::Relay(relay)
+    }
+}
+
+/// A run about a code at a place.
+fn run(code: &Code, place: MeetingPlace, sid: &[u8; 32], rng: &mut impl CryptoRng) -> Cpace {
+    let (label, place) = match &place {
+        MeetingPlace::Relay(relay) => (b"ties1/pair\0".as_slice(), &relay.0),
+        MeetingPlace::Link(exporter) => (b"ties1/pair-link\0".as_slice(), exporter),
+    };
+    let channel = [label, place, &code.nameplate().to_be_bytes()].concat();
     Cpace::new(code.password(), &channel, sid, rng)
 }
 
@@ -126,29 +145,33 @@ fn nonce(rng: &mut impl CryptoRng) -> Nonce {
 #[derive(Debug)]
 pub struct ExpectHail {
     code: Code,
-    relay: RelayKey,
     me: Hello,
 }
 
 impl ExpectHail {
-    /// Waits for the guest of a code, at this relay.
+    /// Waits for the guest of a code, wherever it may come.
     #[must_use]
-    pub fn new(code: Code, relay: RelayKey, me: Hello) -> Self {
-        Self { code, relay, me }
+    pub fn new(code: Code, me: Hello) -> Self {
+        Self { code, me }
     }
 
-    /// Takes the guest's first word: the next stage, and what to say.
+    /// Takes the guest's first word, said at this place: the next stage, and what to say.
     ///
     /// # Errors
     /// Any error ends the attempt, and the code with it.
-    pub fn handle(self, frame: &[u8], rng: &mut impl CryptoRng) -> Result<(ExpectProof, Vec<u8>), PairingError> {
+    pub fn handle(
+        self,
+        place: impl Into<MeetingPlace>,
+        frame: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(ExpectProof, Vec<u8>), PairingError> {
         let Word::Hail { version, nonce: guest } = decode(frame)? else { return Err(PairingError::OutOfTurn) };
         if version != VERSION {
             return Err(PairingError::Version);
         }
         let own = nonce(rng);
         let sid = session(&own, &guest);
-        let run = run(&self.code, &self.relay, &sid, rng);
+        let run = run(&self.code, place.into(), &sid, rng);
         let stated = Stake::new(own, &self.me.certificate).digest;
         let offer = Word::Offer { nonce: own, share: run.share(), stated };
         Ok((ExpectProof { run, sid, stated, guest, me: self.me }, encode(&offer)))
@@ -207,7 +230,7 @@ pub struct Agreed {
 }
 
 impl Agreed {
-    /// The ticket. `expires` counts seconds since 1970.
+    /// The ticket; `relay` is empty where they met without one. `expires` counts seconds since 1970.
     #[must_use]
     pub fn ticket(&self, relay: String, expires: u64) -> Ticket {
         Ticket::new(relay, self.host, expires, Secret::new(*self.secret.expose()))
@@ -218,15 +241,15 @@ impl Agreed {
 #[derive(Debug)]
 pub struct ExpectOffer {
     code: Code,
-    relay: RelayKey,
+    place: MeetingPlace,
     nonce: Nonce,
 }
 
 impl ExpectOffer {
-    /// Hails the host of a code, at this relay: the first word comes along.
-    pub fn hail(code: Code, relay: RelayKey, rng: &mut impl CryptoRng) -> (Self, Vec<u8>) {
+    /// Hails the host of a code, at this place: the first word comes along.
+    pub fn hail(code: Code, place: impl Into<MeetingPlace>, rng: &mut impl CryptoRng) -> (Self, Vec<u8>) {
         let nonce = nonce(rng);
-        (Self { code, relay, nonce }, encode(&Word::Hail { version: VERSION, nonce }))
+        (Self { code, place: place.into(), nonce }, encode(&Word::Hail { version: VERSION, nonce }))
     }
 
     /// Takes the host's offer: the next stage, and the proof to send. `me` is stated by it, not shown.
@@ -245,7 +268,7 @@ impl ExpectOffer {
             _ => return Err(PairingError::OutOfTurn),
         };
         let sid = session(&host, &self.nonce);
-        let run = run(&self.code, &self.relay, &sid, rng);
+        let run = run(&self.code, self.place, &sid, rng);
         let stated = Stake::new(self.nonce, me).digest;
         let transcript = Transcript { sid, host: (share, digest), guest: (run.share(), stated) };
         let keys = transcript.keys(&run, &share)?;
@@ -301,7 +324,7 @@ pub struct Invited {
 }
 
 impl Invited {
-    /// The ticket. `expires` counts seconds since 1970.
+    /// The ticket; `relay` is empty where they met without one. `expires` counts seconds since 1970.
     #[must_use]
     pub fn ticket(&self, relay: String, expires: u64) -> Ticket {
         Ticket::new(relay, self.host.certificate.id(), expires, Secret::new(*self.secret.expose()))

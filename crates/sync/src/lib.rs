@@ -31,12 +31,12 @@ mod session;
 mod ticket;
 mod wire;
 
-pub use code::{Code, CodeError};
-pub use code_pairing::{Agreed, ExpectConfirm, ExpectHail, ExpectOffer, ExpectProof, Invited, Stake};
+pub use code::{Code, CodeError, plate};
+pub use code_pairing::{Agreed, ExpectConfirm, ExpectHail, ExpectOffer, ExpectProof, Invited, MeetingPlace, Stake};
 pub use handshake::{Channel, ExpectAuth, ExpectHello, ExpectWelcome, Greeted, Greeting, HandshakeError};
 pub use pairing::{Accepted, Guest, GuestStep, Hello, Host, HostStep, MAX_NAME, PairingError, Welcome, share_keys};
 pub use parcel::{MAX_PARCEL, MAX_RUNS, PARCEL_HEAD, Packing, Parcel, ParcelError, Part, Run, place_name, word_name};
-pub use peer::{PeerError, PeerHandshake};
+pub use peer::{PeerError, PeerHandshake, peer_subject};
 pub use replica::{FloorTaken, Replica, Taken};
 pub use session::{Event, Input, Output, PeerMisbehaved, Session, SessionError};
 pub use ticket::{Ticket, TicketError};

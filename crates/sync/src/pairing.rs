@@ -9,6 +9,8 @@
 //! 3. guest: its pseudonym at the relay;
 //! 4. host: the guest is on the mailbox's list.
 //!
+//! Where no relay is among what the host gives, the guest's third message says just that it has taken it.
+//!
 //! Messages repeat harmlessly: either side may lose its link, or start anew, and say its last word again. One ticket
 //! admits one guest: the first that greets, and no other.
 
@@ -71,6 +73,7 @@ enum Word {
     Ready(KnownPseudonym),
     Done,
     There,
+    Taken,
 }
 
 /// Who asks to be admitted.
@@ -140,6 +143,8 @@ pub enum HostStep {
     Ask(Hello),
     /// Put the guest's pseudonym on the mailbox's list; then call [`Host::done`]. It may come once for each relay.
     Enlist(KnownPseudonym),
+    /// Nothing but [`Host::done`]: the guest has what it was given, and there is no list to put it on.
+    Taken,
     /// Say this again.
     Repeat(Vec<u8>),
     /// Nothing: the guest repeats what is being seen to already.
@@ -194,6 +199,7 @@ impl Host {
         match self.channel.open(&self.channel.to_host, frame)? {
             Word::Hello(hello) => self.greet(hello),
             Word::Ready(pseudonym) => self.enlist(pseudonym),
+            Word::Taken => self.taken(),
             _ => Err(PairingError::OutOfTurn),
         }
     }
@@ -282,6 +288,15 @@ impl Host {
         }
     }
 
+    fn taken(&self) -> Result<HostStep, PairingError> {
+        match &self.answer {
+            Some(Answer::Welcome { relays, .. }) if relays.is_empty() => {
+                Ok(self.done.clone().map_or(HostStep::Taken, HostStep::Repeat))
+            }
+            _ => Err(PairingError::OutOfTurn),
+        }
+    }
+
     fn say(&self, word: &Word, rng: &mut impl CryptoRng) -> Vec<u8> {
         self.channel.seal(&self.channel.to_guest, word, rng)
     }
@@ -296,7 +311,7 @@ impl std::fmt::Debug for Host {
 /// What the guest has to do next.
 #[derive(Debug)]
 pub enum GuestStep {
-    /// Keep this, then call [`Guest::ready`].
+    /// Keep this, then call [`Guest::ready`], or [`Guest::taken`] if there is no relay in it.
     Welcome(Box<Accepted>),
     /// Say the last word again: the host wants to know whether somebody is there.
     Again,
@@ -351,6 +366,11 @@ impl<'d> Guest<'d> {
     /// Tells the host this device's pseudonym at the relay.
     pub fn ready(&self, pseudonym: KnownPseudonym, rng: &mut impl CryptoRng) -> Vec<u8> {
         self.channel.seal(&self.channel.to_host, &Word::Ready(pseudonym), rng)
+    }
+
+    /// Tells the host that this device has taken its welcome, which names no relay.
+    pub fn taken(&self, rng: &mut impl CryptoRng) -> Vec<u8> {
+        self.channel.seal(&self.channel.to_host, &Word::Taken, rng)
     }
 
     fn accept(&self, welcome: Welcome, signature: &[u8]) -> Result<Accepted, PairingError> {

@@ -102,12 +102,18 @@ impl<'k> PeerHandshake<'k> {
     /// What the session on this link is about: it says nothing to anybody else, and fits no other link.
     #[must_use]
     pub fn subject(&self, space: &SpaceId) -> [u8; 32] {
-        hash("ties1/peer-subject", &[&space.0, &self.exporter])
+        peer_subject(space, &self.exporter)
     }
 
     fn check(&self, side: LinkSide, proof: &[u8; 32]) -> Result<(), PeerError> {
         if self.key.proves(side, &self.exporter, proof) { Ok(()) } else { Err(PeerError::Proof) }
     }
+}
+
+/// What a session is about on a link between two devices whose TLS session exports this.
+#[must_use]
+pub fn peer_subject(space: &SpaceId, exporter: &[u8; 32]) -> [u8; 32] {
+    hash("ties1/peer-subject", &[&space.0, exporter])
 }
 
 fn read(frame: &[u8]) -> Result<Word, DecodeError> {

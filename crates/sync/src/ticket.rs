@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use ties_sealed_log::{DeviceId, Secret, decode, encode, hash};
+use ties_sealed_log::{DeviceId, DiscoveryKey, EpochKey, Secret, decode, encode, hash};
 use zeroize::{Zeroize, Zeroizing};
 
 const PREFIX: &str = "ties1-";
@@ -24,7 +24,7 @@ pub enum TicketError {
 
 /// An invitation to one new device.
 pub struct Ticket {
-    /// The relay where the two meet, as text.
+    /// Where the two meet, as text: a relay's address, `folder:`, or `lan:` and perhaps where the host listens.
     pub relay: String,
     /// The device that invites; nobody else can answer.
     pub host: DeviceId,
@@ -104,6 +104,13 @@ impl Ticket {
     #[must_use]
     pub fn room(&self) -> [u8; 32] {
         hash("ties1/pair-room", &[self.secret.expose()])
+    }
+
+    /// What the two find each other by on a network with no relay, and prove on their link: as devices of a space do with an
+    /// epoch's key.
+    #[must_use]
+    pub fn discovery(&self) -> DiscoveryKey {
+        EpochKey::new(Secret::new(*self.secret.expose())).discovery()
     }
 
     pub(crate) fn secret(&self) -> &Secret {

@@ -24,6 +24,9 @@ pub enum Event {
     Ticket {
         /// The ticket, one line.
         ticket: Secret,
+        /// Where the new device finds this one on the local network.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
         /// When it ends, RFC 3339 in UTC.
         expires: Option<String>,
     },
@@ -40,8 +43,11 @@ pub enum Event {
     Code {
         /// The code, such as `17-acid-zoo-lunch`.
         code: Secret,
-        /// The relay that the new device must be told of.
-        relay: String,
+        /// The relay where it can be met, of which the new device must be told.
+        relay: Option<String>,
+        /// Where the new device finds this one on the local network; it looks there unless it is told of a relay.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
         /// When it ends, RFC 3339 in UTC.
         expires: Option<String>,
     },
@@ -53,6 +59,8 @@ pub enum Event {
         /// Four words.
         words: String,
     },
+    /// The local network is asked for the device that waits for this one (on the joining side).
+    Looking,
     /// This device waits for others.
     Listening {
         /// Where.

@@ -136,8 +136,12 @@ pub enum Request {
     DeviceAdd {
         /// What to hand to the new device.
         by: Pairing,
-        /// Which relay to meet at; `None` for the first one known.
+        /// Which relay to meet at; `None` for the first one known, if there is one.
         relay: Option<String>,
+        /// Whether to wait on the local network too, and tell it so.
+        lan: bool,
+        /// Where to wait on it, as in [`Nearby::listen`]; told to nobody unless with `lan`.
+        listen: Option<String>,
     },
     /// Pairs a new device by a folder: [`Event::FolderTicket`](super::Event::FolderTicket) first; the device leaves its word there, and [`Face::confirm`](super::Face::confirm) is
     /// asked. Answered by [`Reply::DeviceAdded`](super::Reply::DeviceAdded), or by [`Reply::DeviceInvited`](super::Reply::DeviceInvited) without waiting: later syncs with that folder
@@ -362,8 +366,12 @@ pub struct Join {
     pub invitation: Secret,
     /// What this device is called.
     pub device_name: String,
-    /// The relay to meet at, which goes with a code; with a ticket, another address of the ticket's relay.
+    /// The relay to meet at with a code; with a ticket, another address of the ticket's relay.
     pub relay: Option<String>,
+    /// Where the other device waits on this network: `HOST` or `HOST:PORT`.
+    pub peer: Option<String>,
+    /// Whether to look for it on this network: with a code that names no relay, or a ticket whose relay is none or away.
+    pub lan: bool,
 }
 
 /// How to join the book of another device by a folder.

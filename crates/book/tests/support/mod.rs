@@ -43,7 +43,7 @@ struct Host {
 
 impl Face for Host {
     fn event(&mut self, event: Event) {
-        if let (Event::Ticket { ticket, expires }, Some(tell)) = (event, self.ticket.take()) {
+        if let (Event::Ticket { ticket, expires, .. }, Some(tell)) = (event, self.ticket.take()) {
             assert!(expires.is_some());
             tell.send(ticket).unwrap();
         }
@@ -78,9 +78,11 @@ pub async fn pair(
     let (tell, told) = oneshot::channel();
     let guest = Arc::new(Mutex::new(None));
     let mut face = Host { ticket: Some(tell), guest: Arc::clone(&guest), yes };
-    let adding = host.handle(Request::DeviceAdd { by: Pairing::Ticket, relay: None }, &mut face);
+    let adding =
+        host.handle(Request::DeviceAdd { by: Pairing::Ticket, relay: None, lan: false, listen: None }, &mut face);
     let joining = async {
-        let join = Join { invitation: told.await.unwrap(), device_name: "phone".into(), relay: None };
+        let join =
+            Join { invitation: told.await.unwrap(), device_name: "phone".into(), relay: None, peer: None, lan: false };
         Book::join(dir, join, Environment::default(), &mut Silent).await
     };
     let (added, joined) = tokio::join!(adding, joining);

@@ -115,7 +115,7 @@ impl Space {
         seed: &[u8; 32],
     ) -> Result<Met, PeerFailure> {
         let name = key.name(day(self.now()), self.inner.environment().bytes());
-        let mut peer = connect_peer(&PeerDial { address, name: &name, expected, seed }).await?;
+        let mut peer = connect_peer(&PeerDial { address, name: &name, expected: Some(expected), seed }).await?;
         let handshake = PeerHandshake::new(key, *peer.link.exporter());
         peer.link.send(handshake.hail()).await?;
         let answer = tokio::time::timeout(ANSWER, peer.link.recv()).await.map_err(|_| PeerFailure::TimedOut)?;

@@ -14,5 +14,5 @@ mod standing;
 
 pub use conversation::PeerConversation;
 pub use greeting::PeerFailure;
-pub(crate) use meeting::last_contact;
+pub(crate) use meeting::{Until, last_contact};
 pub use roads::{PeerEvent, PeerNews, PeerReport, PeerRoads, PeerWatchError};

@@ -1,10 +1,10 @@
 //! Meeting other devices directly: those whose addresses are given, and those that come.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use ties_net::{Backoff, Caller, LAN_WAIT, PeerAcceptor, PeerAddress, PeerListener};
+use ties_net::{Backoff, Caller, LAN_WAIT, Link, PeerAcceptor, PeerAddress, PeerKey, PeerListener};
+use ties_sync::peer_subject;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,7 +14,8 @@ use crate::direct::greeting::{Met, PeerFailure};
 use crate::direct::keys::{DiscoveryKeys, day};
 use crate::direct::lan::{Heeded, Near};
 use crate::direct::meeting::{Claim, Links, PeerMeeting, Until};
-use crate::direct::standing::{Known, own_seed};
+use crate::direct::standing::{Known, known, own_seed};
+use crate::door::{listen, reachable};
 use crate::records::Fault;
 use crate::secrets::device_keys;
 use crate::space::Space;
@@ -186,6 +187,19 @@ impl Space {
         Ok(all)
     }
 
+    /// Exchanges everything over a link on which this device has just paired with the one of that key.
+    pub(crate) async fn meet_paired(&self, link: Link, key: PeerKey, address: String, until: Until) -> PeerReport {
+        let outcome = async {
+            let subject = peer_subject(&self.id()?, link.exporter());
+            let who = known(&self.snapshot()?, &key)?;
+            let (tally, _) = PeerMeeting::hold(self, Met { link, key, subject, who }, until, &mut |_| ()).await?;
+            Ok(tally)
+        };
+        let outcome = outcome.await;
+        let who = self.snapshot().and_then(|snapshot| known(&snapshot, &key));
+        PeerReport { device: who.ok().and_then(|who| name(&who)), address, outcome }
+    }
+
     /// The place of the one link with a device. One that was found near by and has this device's key is this device, as far
     /// as anybody can tell; a copy of it has to be named.
     fn claim(&self, links: &Links, met: &Met, near: bool) -> Result<Claim, PeerFailure> {
@@ -253,14 +267,7 @@ impl Space {
             found.is_ok_and(|keys| keys.of_name(day(space.now()), name).is_some())
         };
         let acceptor = PeerAcceptor::new(seed.expose(), recognised).map_err(|_| Fault::Damaged("this device"))?;
-        match PeerListener::bind(at, acceptor.clone()).await {
-            // Not every machine has IPv6; what is meant is every address there is.
-            Err(error) if at.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {
-                PeerListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, at.port())), acceptor).await
-            }
-            bound => bound,
-        }
-        .map_err(PeerWatchError::Listen)
+        listen(at, acceptor).await.map_err(PeerWatchError::Listen)
     }
 
     async fn answer_all(self, mut listener: PeerListener, links: Links, tell: mpsc::UnboundedSender<PeerEvent>) {
@@ -372,17 +379,6 @@ fn name(who: &Known) -> Option<String> {
         Known::Member(_, name) | Known::Removed(_, name, _) => Some(name.clone()),
         Known::Nothing => None,
     }
-}
-
-/// Where others reach a device that listens at every address: the one that it would reach them from.
-fn reachable(listening: SocketAddr) -> SocketAddr {
-    if !listening.ip().is_unspecified() {
-        return listening;
-    }
-    // Nothing is sent: the system only chooses the way. The address is one for examples (RFC 5737).
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
-    let chosen = socket.and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and(socket.local_addr()));
-    chosen.map_or(listening, |chosen| SocketAddr::from((chosen.ip(), listening.port())))
 }
 
 /// Why this device cannot wait for others.

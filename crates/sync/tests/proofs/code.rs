@@ -5,7 +5,7 @@ use rand_chacha::rand_core::SeedableRng;
 use ties_sealed_log::{DeviceKeys, RelayKey, RelaySecret, Secret};
 use ties_sync::{
     Agreed, Code, ExpectConfirm, ExpectHail, ExpectOffer, ExpectProof, Guest, Hello, Host, HostStep, Invited, MAX_NOTE,
-    PairingError, Ticket,
+    MeetingPlace, PairingError, Ticket, plate,
 };
 
 const CODE: &str = "17-acid-zoo-lunch";
@@ -31,14 +31,14 @@ fn hello(device: &DeviceKeys, name: &str) -> Hello {
 }
 
 fn host(seed: u64) -> (ExpectHail, ChaCha20Rng) {
-    (ExpectHail::new(code(CODE), relay(70), hello(&device(1), "laptop")), rng(seed))
+    (ExpectHail::new(code(CODE), hello(&device(1), "laptop")), rng(seed))
 }
 
 /// Both sides after the offer: the host awaits a proof, the guest the offer that is there.
 fn offered(guest_code: &str, guest_relay: RelayKey) -> (ExpectProof, ExpectOffer, [Vec<u8>; 2]) {
     let (waiting, mut dice) = host(1);
     let (guest, hail) = ExpectOffer::hail(code(guest_code), guest_relay, &mut rng(2));
-    let (waiting, offer) = waiting.handle(&hail, &mut dice).unwrap();
+    let (waiting, offer) = waiting.handle(relay(70), &hail, &mut dice).unwrap();
     (waiting, guest, [hail, offer])
 }
 
@@ -90,7 +90,7 @@ fn every_run_agrees_on_another_ticket() {
     let (first, _, _) = agreed();
     let (waiting, mut dice) = host(8);
     let (guest, hail) = ExpectOffer::hail(code(CODE), relay(70), &mut rng(9));
-    let (waiting, offer) = waiting.handle(&hail, &mut dice).unwrap();
+    let (waiting, offer) = waiting.handle(relay(70), &hail, &mut dice).unwrap();
     let (_, proof) = guest.handle(&offer, &device(2).certificate(), &mut rng(10)).unwrap();
     let second = waiting.handle(&proof, &mut rng(11)).0.unwrap();
     assert_ne!(first.ticket(String::new(), 1).room(), second.ticket(String::new(), 1).room());
@@ -115,6 +115,30 @@ fn the_code_is_bound_to_the_relay() {
 }
 
 #[test]
+fn the_code_is_bound_to_the_link_and_to_a_link() {
+    let said = |at_host: MeetingPlace, at_guest: MeetingPlace| {
+        let (waiting, mut dice) = host(1);
+        let (guest, hail) = ExpectOffer::hail(code(CODE), at_guest, &mut rng(2));
+        let (waiting, offer) = waiting.handle(at_host, &hail, &mut dice).unwrap();
+        let (_, proof) = guest.handle(&offer, &device(2).certificate(), &mut rng(4)).unwrap();
+        waiting.handle(&proof, &mut rng(5)).0.err()
+    };
+    let (one, other) = (MeetingPlace::Link([1; 32]), MeetingPlace::Link([2; 32]));
+    assert_eq!(said(one, one), None);
+    // Somebody in between, with a TLS session to each of the two, hands on every word as it is.
+    assert_eq!(said(one, other), Some(PairingError::WrongCode));
+    let relay = MeetingPlace::Relay(RelayKey([1; 32]));
+    assert_eq!(said(relay, one), Some(PairingError::WrongCode), "the same 32 bytes of another meaning");
+}
+
+#[test]
+fn a_number_is_recognised_by_itself_alone_and_never_looks_the_same() {
+    let name = plate(17).name(0, [1; 8]);
+    assert!(plate(17).recognises(0, &name) && !plate(18).recognises(0, &name));
+    assert_ne!(name, plate(17).name(0, [2; 8]));
+}
+
+#[test]
 fn no_flipped_bit_passes() {
     let (_, _, words) = agreed();
     for (number, word) in words.iter().enumerate() {
@@ -124,7 +148,7 @@ fn no_flipped_bit_passes() {
             let (waiting, guest, frames) = proven(CODE);
             let passed = match number {
                 // A flipped hail or offer is another run on one side; the proofs show it.
-                0 => host(1).0.handle(&flipped, &mut host(1).1).is_ok_and(|(waiting, offer)| {
+                0 => host(1).0.handle(relay(70), &flipped, &mut host(1).1).is_ok_and(|(waiting, offer)| {
                     offer == frames[1] || waiting.handle(&frames[2], &mut rng(5)).0.is_ok()
                 }),
                 1 => {
@@ -150,7 +174,7 @@ fn no_word_that_is_cut_short_or_drawn_out_passes() {
             let (waiting, offered_guest, _) = offered(CODE, relay(70));
             let (_, guest, _) = proven(CODE);
             let failed = match number {
-                0 => host(1).0.handle(frame, &mut rng(1)).is_err(),
+                0 => host(1).0.handle(relay(70), frame, &mut rng(1)).is_err(),
                 1 => offered_guest.handle(frame, &device(2).certificate(), &mut rng(4)).is_err(),
                 2 => waiting.handle(frame, &mut rng(5)).0.is_err(),
                 _ => guest.handle(frame).is_err(),
@@ -166,7 +190,7 @@ fn nobody_is_answered_with_their_own_words_or_out_of_turn() {
     for (number, word) in words.iter().enumerate() {
         let (waiting, offered_guest, _) = offered(CODE, relay(70));
         let (_, guest, _) = proven(CODE);
-        assert_eq!(host(1).0.handle(word, &mut rng(1)).is_ok(), number == 0, "hail {number}");
+        assert_eq!(host(1).0.handle(relay(70), word, &mut rng(1)).is_ok(), number == 0, "hail {number}");
         let offer = offered_guest.handle(word, &device(2).certificate(), &mut rng(4));
         assert_eq!(offer.is_ok(), number == 1, "offer {number}");
         assert_eq!(waiting.handle(word, &mut rng(5)).0.is_ok(), number == 2, "proof {number}");
@@ -192,7 +216,7 @@ fn a_share_that_is_sent_back_proves_nothing() {
 fn words_of_an_earlier_run_pass_in_no_other() {
     let (_, _, words) = agreed();
     let (waiting, mut dice) = host(50);
-    let (waiting, offer) = waiting.handle(&words[0], &mut dice).unwrap();
+    let (waiting, offer) = waiting.handle(relay(70), &words[0], &mut dice).unwrap();
     assert_ne!(offer, words[1], "the host has fresh numbers of its own");
     assert_eq!(waiting.handle(&words[2], &mut rng(5)).0.err(), Some(PairingError::WrongCode));
     let (guest, _) = ExpectOffer::hail(code(CODE), relay(70), &mut rng(51));
@@ -205,9 +229,9 @@ fn words_of_an_earlier_run_pass_in_no_other() {
 fn a_relay_between_the_two_gets_one_guess_at_each_and_no_more() {
     let evil = device(9);
     // Towards the guest it is a host that guesses.
-    let guess = ExpectHail::new(code("17-zone-zone-zone"), relay(70), hello(&evil, "laptop"));
+    let guess = ExpectHail::new(code("17-zone-zone-zone"), hello(&evil, "laptop"));
     let (guest, hail) = ExpectOffer::hail(code(CODE), relay(70), &mut rng(2));
-    let (guess, offer) = guess.handle(&hail, &mut rng(3)).unwrap();
+    let (guess, offer) = guess.handle(relay(70), &hail, &mut rng(3)).unwrap();
     let (guest, proof) = guest.handle(&offer, &device(2).certificate(), &mut rng(4)).unwrap();
     let (outcome, answer) = guess.handle(&proof, &mut rng(5));
     assert_eq!(outcome.err(), Some(PairingError::WrongCode));
@@ -238,7 +262,7 @@ fn another_version_is_told_apart_from_a_wrong_code() {
     let (waiting, mut dice) = host(1);
     let (_, mut hail) = ExpectOffer::hail(code(CODE), relay(70), &mut rng(2));
     hail[1] += 1;
-    assert_eq!(waiting.handle(&hail, &mut dice).err(), Some(PairingError::Version));
+    assert_eq!(waiting.handle(relay(70), &hail, &mut dice).err(), Some(PairingError::Version));
 }
 
 #[test]

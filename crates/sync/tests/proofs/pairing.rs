@@ -104,6 +104,37 @@ fn a_new_device_learns_the_space_its_keys_and_its_roads() {
 }
 
 #[test]
+fn without_a_relay_a_guest_says_that_it_has_taken_what_it_was_given() {
+    let (host_keys, guest_keys) = (device(1), device(2));
+    let ticket = Ticket::new("lan:".to_owned(), host_keys.id(), 2_000_000_000, Secret::new([4; 32]));
+    let mut host = Host::new(&ticket);
+    let (mut guest, hello) = Guest::greet(&ticket, &guest_keys, "thinkpad", &mut rng(10));
+    let taken = guest.taken(&mut rng(12));
+    assert_eq!(refused(host.handle(&taken)), PairingError::OutOfTurn, "before anybody asked");
+    host.handle(&hello).unwrap();
+    assert_eq!(refused(host.handle(&taken)), PairingError::OutOfTurn, "before anybody said yes");
+    let bare = Welcome { roads: Vec::new(), ..welcome(&host_keys, &guest_keys) };
+    let said = host.welcome(bare, &host_keys, &mut rng(11));
+    welcomed(guest.handle(&said).unwrap());
+    assert_eq!(host.handle(&taken).unwrap(), HostStep::Taken);
+    let done = host.done(&mut rng(13));
+    assert!(matches!(guest.handle(&done).unwrap(), GuestStep::Done));
+    // It did not hear that, and says so once more.
+    assert_eq!(host.handle(&taken).unwrap(), HostStep::Repeat(done));
+    assert_eq!(
+        refused(host.handle(&guest.ready(pseudonym_at(&guest_keys, relay(70)), &mut rng(14)))),
+        PairingError::OutOfTurn
+    );
+}
+
+#[test]
+fn who_was_given_a_relay_has_to_be_put_on_its_list() {
+    let (host_keys, guest_keys) = (device(1), device(2));
+    let (mut host, guest, _) = paired(&host_keys, &guest_keys);
+    assert_eq!(refused(host.handle(&guest.taken(&mut rng(14)))), PairingError::OutOfTurn);
+}
+
+#[test]
 fn every_flipped_bit_of_every_message_is_foreign() {
     let (host_keys, guest_keys) = (device(1), device(2));
     let (mut host, mut guest, frames) = paired(&host_keys, &guest_keys);
