@@ -6,22 +6,17 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use ties_net::{ClosingReason, Link, PeerKey};
-use ties_sealed_log::{DeviceId, Payload};
+use ties_sealed_log::DeviceId;
 use ties_store::{Read, Table};
 use ties_sync::{Input, Refusal, SessionError};
 use tokio::sync::watch;
 
-use crate::author::append;
 use crate::conversation::{ConversationError, News, Turn};
 use crate::direct::conversation::PeerConversation;
 use crate::direct::greeting::{Met, PeerFailure};
 use crate::direct::standing::{Known, known};
-use crate::epochs::{lacking, share};
 use crate::records::{Fault, put_record, record};
-use crate::removal::owes_word;
-use crate::roster::Roster;
-use crate::secrets::device_keys;
-use crate::space::{Inner, Space};
+use crate::space::Space;
 use crate::sync::Tally;
 
 /// When other devices were met directly, by device.
@@ -93,33 +88,6 @@ pub(crate) enum Until {
     Settled,
     /// Until the link breaks or the other side ends it.
     Broken,
-}
-
-impl Inner {
-    /// Keeps what the others rely on complete, as far as that has nothing to do with relays: members that lack a key get
-    /// it, and whoever watches a removal learns that it is known here. Returns whether anything was missing.
-    pub(crate) fn tidy_for_peers(&self) -> Result<bool, Fault> {
-        let snapshot = self.store.read()?;
-        let own = device_keys(&snapshot)?.ok_or(Fault::NoKey)?.id();
-        let members = Roster::load(&snapshot)?.members;
-        let belongs = members.is_some_and(|members| members.get(&own).is_some());
-        let (lacking, owes) = (lacking(&snapshot)?, owes_word(&snapshot)?);
-        if !belongs || (lacking.is_empty() && !owes) {
-            return Ok(false);
-        }
-        drop(snapshot);
-        let mut transaction = self.store.write()?;
-        for lack in &lacking {
-            share(&mut transaction, &mut self.environment(), lack)?;
-        }
-        // Another process may have said it meanwhile.
-        if owes && owes_word(&transaction)? {
-            append(&mut transaction, &mut self.environment(), &Payload::Beacon)?;
-        }
-        transaction.commit()?;
-        self.committed();
-        Ok(true)
-    }
 }
 
 /// A meeting under way.

@@ -170,7 +170,7 @@ impl Space {
     ) -> Result<Tally, PeerFailure> {
         let mut all = Tally::default();
         for _ in 0..MEETINGS {
-            self.inner.tidy_for_peers()?;
+            self.inner.tidy_everywhere()?;
             let met = self.dial_peer(address).await?;
             let _claim = self.claim(links, &met, near)?;
             *device = name(&met.who).or(device.take());
@@ -179,7 +179,7 @@ impl Space {
             let (tally, more) = PeerMeeting::hold(self, met, Until::Settled, &mut news).await?;
             all = all.and(tally);
             // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
-            let more = more || self.inner.tidy_for_peers()?;
+            let more = more || self.inner.tidy_everywhere()?;
             if !more || tally.entries_sent + tally.entries_received == 0 {
                 break;
             }
@@ -328,7 +328,7 @@ impl Space {
         let mut failures = 0;
         for place in places.iter().cycle() {
             // What cannot be written now is written before the next meeting.
-            let _ = self.inner.tidy_for_peers();
+            let _ = self.inner.tidy_everywhere();
             let mut device = None;
             let say = |device: &Option<String>, news| {
                 let _ = tell.send(PeerEvent { device: device.clone(), address: place.to_string(), news });
