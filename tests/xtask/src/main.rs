@@ -8,12 +8,14 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 mod bench;
+mod hosts;
 mod interop;
 mod shells;
 
 const USAGE: &str = "\
 cargo xtask test       formatting, lints, documentation, dependencies, every test; needs only what cargo fetches
-cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop
+cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop. Devices and
+                       relays on a network made of namespaces, where the machine allows that
 cargo xtask bench [NAME...] [--against FILE]
                        what people wait for and what a relay bears; figures go to target/bench, to compare two runs";
 
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
     let done = match task.as_deref() {
         Some("test") => test(),
         Some("bench") => bench::run(&env::args().skip(2).collect::<Vec<_>>()),
-        Some("interop") => interop::run().and_then(|()| shells::run()),
+        Some("interop") => interop::run().and_then(|()| shells::run()).and_then(|()| hosts::run()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
