@@ -68,6 +68,11 @@ fn write_the_valid_inputs() {
     for (name, frame) in hex_of_lines("../crates/sync/tests/wire/vectors/handshake.txt") {
         write("handshake", &name, &frame);
     }
+    for file in ["peers", "code"] {
+        for (name, frame) in hex_of_lines(&format!("../crates/sync/tests/wire/vectors/{file}.txt")) {
+            write("greeting", &format!("{file}-{name}"), &frame);
+        }
+    }
     let pairing = hex_of_lines("../crates/sync/tests/wire/vectors/pairing.txt");
     write("pairing", "frames", &pairing.iter().flat_map(|(_, frame)| part(frame)).collect::<Vec<_>>());
     for (name, text) in hex_of_lines("../crates/sync/tests/wire/vectors/ticket.txt") {

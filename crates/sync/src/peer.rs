@@ -178,4 +178,22 @@ mod tests {
         }
         assert!(link.hailed(&[&hail[..], &[0]].concat()).is_err());
     }
+
+    #[test]
+    fn nobody_else_can_say_that_a_device_was_removed() {
+        let key = key(1);
+        let link = PeerHandshake::new(&key, [5; 32]);
+        let removed = link.removed(b"entry");
+        // What follows the proof is an entry, which is signed for itself.
+        for bit in 0..33 * 8 {
+            let mut flipped = removed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!matches!(link.answered(&flipped), Ok(()) | Err(PeerError::Removed(_))), "bit {bit}");
+        }
+        for length in 0..removed.len() {
+            assert!(matches!(link.answered(&removed[..length]), Err(PeerError::Frame(_))), "{length} bytes");
+        }
+        assert!(matches!(link.answered(&[&removed[..], &[0]].concat()), Err(PeerError::Frame(_))));
+        assert_eq!(link.hailed(&removed), Err(PeerError::OutOfTurn));
+    }
 }

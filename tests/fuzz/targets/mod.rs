@@ -24,6 +24,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("message", talk::message),
     ("handshake", talk::handshake),
     ("pairing", talk::pairing),
+    ("greeting", talk::greeting),
     ("relay", talk::relay),
     ("conversation", talk::conversation),
     ("parcel", files::parcel),

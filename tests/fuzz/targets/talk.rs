@@ -6,9 +6,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use ties_engine::{Conversation, CreateOptions, Environment, Input, Road, Space};
 use ties_relay::{ConnectionId, Identity, Input as RelayInput, Limits, MemoryStorage, Output, Relay};
-use ties_sealed_log::{DeviceId, DeviceKeys, PseudonymKey, RelaySecret, Secret};
+use ties_sealed_log::{DeviceId, DeviceKeys, EpochKey, PseudonymKey, RelaySecret, Secret};
 use ties_store::Store;
-use ties_sync::{Channel, ExpectAuth, ExpectHello, Guest, Host, Message, Ticket};
+use ties_sync::{
+    Channel, Code, ExpectAuth, ExpectHail, ExpectHello, ExpectOffer, Guest, Hello, Host, MeetingPlace, Message,
+    PeerHandshake, Ticket,
+};
 
 use super::formats::parts;
 
@@ -48,6 +51,26 @@ pub(super) fn pairing(bytes: &[u8]) {
         let _ = host.handle(frame);
         let _ = guest.handle(frame);
     }
+}
+
+/// What two devices say before they know each other: by the key of a network, and by three words.
+pub(super) fn greeting(bytes: &[u8]) {
+    let key = EpochKey::new(Secret::new([1; 32])).discovery();
+    let link = PeerHandshake::new(&key, [3; 32]);
+    assert!(!key.recognises(20_000, &String::from_utf8_lossy(bytes)), "nobody else can make a name");
+    assert!(link.hailed(bytes).is_err() && link.answered(bytes).is_err(), "nobody else can prove the key");
+    let keys = DeviceKeys::from_seed(Secret::new([3; 32]));
+    let code = || Code::parse("17-acid-zoo-lunch").expect("a code");
+    let me = || Hello { certificate: keys.certificate(), name: "host".into() };
+    let place = MeetingPlace::Link([3; 32]);
+    let _ = ExpectHail::new(code(), me()).handle(place, bytes, &mut rng());
+    let (guest, hail) = ExpectOffer::hail(code(), place, &mut rng());
+    let (host, offer) = ExpectHail::new(code(), me()).handle(place, &hail, &mut rng()).expect("honest");
+    let _ = guest.handle(bytes, &keys.certificate(), &mut rng());
+    assert!(host.handle(bytes, &mut rng()).0.is_err(), "nobody else can prove the code");
+    let (guest, _) = ExpectOffer::hail(code(), place, &mut rng());
+    let (guest, _) = guest.handle(&offer, &keys.certificate(), &mut rng()).expect("honest");
+    assert!(guest.handle(bytes).is_err(), "nobody else can confirm it");
 }
 
 /// A device that has proven its pseudonym says anything to a relay.

@@ -13,8 +13,9 @@ use ties_sealed_log::{
     MailboxId, Payload, Position, PseudonymKey, RelayRoad, RelaySecret, Sealed, Secret, SpaceId, Tip, TipRecord,
 };
 use ties_sync::{
-    Channel, ExpectAuth, ExpectHello, FloorWord, Guest, GuestStep, Host, HostStep, MAX_FRAME, Message, Packing, Parcel,
-    Refusal, Ticket, VERSION, Welcome, place_name, share_keys,
+    Channel, Code, ExpectAuth, ExpectHail, ExpectHello, ExpectOffer, FloorWord, Guest, GuestStep, Hello, Host,
+    HostStep, MAX_FRAME, MeetingPlace, Message, Packing, Parcel, PeerError, PeerHandshake, Refusal, Ticket, VERSION,
+    Welcome, place_name, plate, share_keys,
 };
 
 /// Names and their bytes, in the order of a file's lines.
@@ -192,6 +193,7 @@ fn a_pairing_says_what_it_always_did() {
     assert!(matches!(guest.handle(&done).unwrap(), GuestStep::Done));
     let declined = host.decline(&mut rng);
     let there = host.is_there(&mut rng);
+    let taken = guest.taken(&mut rng);
     let frames = [
         ("hello", hello),
         ("welcome", welcome),
@@ -199,10 +201,56 @@ fn a_pairing_says_what_it_always_did() {
         ("done", done),
         ("declined", declined),
         ("there", there),
+        ("taken", taken),
     ];
     let about =
         "The frames of a pairing: host seed 08 09 .., guest seed 09 0a .., the ticket of ticket.txt, ChaCha20 rng 7.";
     hold("pairing.txt", about, &Frozen(frames.map(|(name, frame)| (name.to_owned(), frame)).into()));
+}
+
+#[test]
+fn two_devices_greet_each_other_as_they_always_did() {
+    let key = EpochKey::new(Secret::new(id(12))).discovery();
+    let link = PeerHandshake::new(&key, id(3));
+    let (hail, answer, removed) = (link.hail(), link.answer(), link.removed(b"an entry"));
+    link.hailed(&hail).unwrap();
+    link.answered(&answer).unwrap();
+    assert_eq!(link.answered(&removed), Err(PeerError::Removed(b"an entry".to_vec())));
+    let made = Frozen(vec![
+        ("name".to_owned(), key.name(20_000, [7; 8]).into_bytes()),
+        ("call".to_owned(), key.call(&[5; 16], 7701).to_vec()),
+        ("hail".to_owned(), hail),
+        ("answer".to_owned(), answer),
+        ("removed".to_owned(), removed),
+        ("subject".to_owned(), link.subject(&SpaceId(id(10))).to_vec()),
+    ]);
+    let about = "Epoch key 0c 0d .., exporter 03 04 .., day 20,000, nonces of 07 and 05, port 7701, space 0a 0b ... The name as text.";
+    hold("peers.txt", about, &made);
+}
+
+#[test]
+fn a_code_is_proved_as_it_always_was() {
+    let (host_keys, guest_keys) =
+        (DeviceKeys::from_seed(Secret::new(id(8))), DeviceKeys::from_seed(Secret::new(id(9))));
+    let relay = RelaySecret::from_secret(&Secret::new(id(1))).id();
+    let code = || Code::parse("17-acid-zoo-lunch").unwrap();
+    let mut made = vec![("name".to_owned(), plate(17).name(0, [7; 8]).into_bytes())];
+    for (at, place) in [("relay", MeetingPlace::Relay(relay)), ("link", MeetingPlace::Link(id(3)))] {
+        let mut rng = ChaCha20Rng::seed_from_u64(7);
+        let me = Hello { certificate: host_keys.certificate(), name: "laptop".to_owned() };
+        let (guest, hail) = ExpectOffer::hail(code(), place, &mut rng);
+        let (host, offer) = ExpectHail::new(code(), me).handle(place, &hail, &mut rng).unwrap();
+        let (guest, proof) = guest.handle(&offer, &guest_keys.certificate(), &mut rng).unwrap();
+        let (agreed, confirm) = host.handle(&proof, &mut rng);
+        let (agreed, invited) = (agreed.unwrap(), guest.handle(&confirm).unwrap());
+        let rooms = [agreed.ticket(String::new(), 1).room(), invited.ticket(String::new(), 1).room()];
+        assert_eq!(rooms[0], rooms[1]);
+        let words =
+            [("hail", hail), ("offer", offer), ("proof", proof), ("confirm", confirm), ("room", rooms[0].into())];
+        made.extend(words.map(|(word, bytes)| (format!("{at}-{word}"), bytes)));
+    }
+    let about = "Code 17-acid-zoo-lunch: host seed 08 09 .., guest seed 09 0a .., relay secret 01 02 .., exporter 03 04 .., ChaCha20 rng 7 for each. The name, of day 0 and a nonce of 07, as text.";
+    hold("code.txt", about, &Frozen(made));
 }
 
 #[test]
