@@ -141,6 +141,14 @@ impl<'a> Desk<'a> {
         Ok((book, self.shell))
     }
 
+    /// Has what the command wrote brought to the relays while its user goes on.
+    #[cfg(unix)]
+    pub(crate) fn push_later(&self) {
+        if let Some(book) = &self.book {
+            crate::agent::push::later(&self.home, book);
+        }
+    }
+
     /// Says how to take back what the command wrote, if it wrote anything.
     pub(crate) fn hint_at_undo(&mut self) {
         if self.book.as_ref().is_some_and(Book::has_written) {

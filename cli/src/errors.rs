@@ -104,6 +104,23 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// The same failure with a hint, if it has none.
+    pub(crate) fn hint_if_none(mut self, hint: &str) -> Self {
+        self.hint.get_or_insert_with(|| hint.to_owned());
+        self
+    }
+
+    /// The failure that another process of this program told of as [`Self::json`].
+    pub(crate) fn of_json(error: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let kinds =
+            [Kind::Failed, Kind::Usage, Kind::NotFound, Kind::Ambiguous, Kind::Locked, Kind::Rejects, Kind::Guard];
+        let kind = kinds.into_iter().find(|kind| Some(kind.word()) == error["kind"].as_str())?;
+        let causes = error["causes"].as_array().into_iter().flatten().filter_map(text).collect();
+        let message = text(&error["message"])?;
+        Some(Self { kind, message, causes, hint: text(&error["hint"]), candidates: Vec::new() })
+    }
+
     /// The same failure with the chain of errors beneath it.
     pub(crate) fn because(mut self, error: &dyn std::error::Error) -> Self {
         let mut next = Some(error);

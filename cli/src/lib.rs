@@ -8,6 +8,8 @@
 //! One way in: [`run`]. Inside, `commands/` holds a file for each command, `render/` turns data into
 //! lines, `terminal` is the only place that writes to the user.
 
+#[cfg(unix)]
+mod agent;
 mod commands;
 mod completion;
 mod desk;
@@ -15,9 +17,11 @@ mod editor;
 mod errors;
 mod grammar;
 mod home;
+mod hook;
 mod passphrase;
 mod render;
 mod screen;
+mod settings;
 mod signals;
 mod temporary;
 mod terminal;

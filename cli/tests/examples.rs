@@ -102,6 +102,7 @@ fn stand_ins(device: &Device) {
     write!(archive, "First Name,Last Name,URL,Email Address,Company,Position,Connected On\n{row}\n").unwrap();
     archive.finish().unwrap();
     std::fs::create_dir(device.path("relay-data")).unwrap();
+    std::fs::create_dir(device.path("runtime")).unwrap();
 }
 
 /// The line with what is there in the place of what it invents.
@@ -129,8 +130,11 @@ fn real(line: &str, relay: &Relay, device: &Device) -> String {
         // A thousand people take a slow build of the program minutes.
         line = line.replace(" --people 200", "") + " --people 20";
     }
-    if line == "ties sync --listen" {
+    if ["ties sync --listen", "ties agent start --listen"].contains(&line.as_str()) {
         line.push_str(" 127.0.0.1:0");
+    }
+    if line.starts_with("ties agent status") || line.starts_with("ties agent stop") {
+        device.command(["agent", "start"]).env("XDG_RUNTIME_DIR", device.path("runtime")).status().unwrap();
     }
     line = line.replace("--relay URL", &format!("--relay '{}'", relay.url));
     if line.contains("3f2a91c0") {
@@ -161,7 +165,6 @@ fn run(page: &str, line: &str, relay: &Relay) {
         device.run_with(["passphrase", "-"], SECRET).ok();
     }
     std::fs::write(device.path("secret.txt"), SECRET).unwrap();
-    std::fs::create_dir(device.path("runtime")).unwrap();
     let joins = line.contains("ties device join") && !line.contains("ssh phone");
     let (mut home, mut other) = (device.home(), device.path("other"));
     if joins || page == "ties-init" {
@@ -237,6 +240,9 @@ fn run(page: &str, line: &str, relay: &Relay) {
     assert!(code == 0 || waits.is_some() && code != 2, "`{line}` of {page} ended with {code}:\n{screen}");
     if let Some(mut host) = host {
         host.wait().unwrap();
+    }
+    if page == "ties-agent" || page.starts_with("ties-agent-") {
+        device.command(["agent", "stop"]).env("XDG_RUNTIME_DIR", device.path("runtime")).status().unwrap();
     }
 }
 

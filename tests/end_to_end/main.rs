@@ -4,6 +4,7 @@
 //! `support` folder starts the programs, listens in on the relay's socket and looks for what must not be there.
 #![cfg(unix)]
 
+mod agent;
 mod backups;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod bad_relays;

@@ -84,20 +84,25 @@ impl Doctor {
 
 /// Takes the permissions of others off the files, as every start does.
 fn permissions(desk: &Desk<'_>) -> Vec<Check> {
-    let check =
-        |state, text: String, hint: Option<String>| Check { check: "permissions".to_owned(), state, text, hint };
+    let check = |state, code: &str, text: String, hint: Option<String>| Check {
+        code: code.to_owned(),
+        check: "permissions".to_owned(),
+        state,
+        text,
+        hint,
+    };
     match Book::close_to_others(desk.home()) {
         Ok(loosened) if loosened.is_empty() => {
-            vec![check(CheckState::Ok, "the files are for you alone".to_owned(), None)]
+            vec![check(CheckState::Ok, "permissions", "the files are for you alone".to_owned(), None)]
         }
         Ok(loosened) => {
             let repaired = loosened.into_iter().map(|one| {
                 let text = format!("{} was open to other users (mode {:04o}) and is not any more", one.path, one.mode);
-                check(CheckState::Repaired, text, Some("they may have used it".to_owned()))
+                check(CheckState::Repaired, "permissions-repaired", text, Some("they may have used it".to_owned()))
             });
             repaired.collect()
         }
-        Err(error) => vec![check(CheckState::Problem, error.message, error.hint)],
+        Err(error) => vec![check(CheckState::Problem, "permissions-unrepaired", error.message, error.hint)],
     }
 }
 
@@ -107,7 +112,14 @@ fn closed(failure: Failure) -> Check {
     let hint = failure.hint.unwrap_or_else(|| {
         "keep the folder; restore a backup into another one (ties restore), or pair this device anew (ties device join)".to_owned()
     });
-    Check { check: "database".to_owned(), state: CheckState::Problem, text: causes.join(": "), hint: Some(hint) }
+    let text = causes.join(": ");
+    Check {
+        code: "database-closed".to_owned(),
+        check: "database".to_owned(),
+        state: CheckState::Problem,
+        text,
+        hint: Some(hint),
+    }
 }
 
 fn line(check: &Check, columns: Option<usize>) -> Vec<String> {

@@ -41,6 +41,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 6] = [
             ("device add|join|list|…", "pair a second device, rename it, change what it may do"),
             ("relay add|list|…", "use or run a relay, or a folder; neither can read a thing"),
             ("sync [--watch]", "exchange changes with the other devices"),
+            ("agent start|stop|status", "do so by itself, in the background"),
             ("status", "devices, relays, what waits and why"),
             ("conflicts [WHO]", "fields that two devices set apart, with both values"),
             ("resolve WHO FIELD", "settle one of them, for all devices"),
@@ -67,6 +68,7 @@ const GROUPS: [(&str, &[(&str, &str)]); 6] = [
         &[
             ("demo", "see it all at work in a temporary folder"),
             ("completions SHELL", "Tab for commands and people, in bash, zsh or fish"),
+            ("config [NAME VALUE]", "what this device does by itself"),
             ("man [COMMAND]", "manual pages"),
             ("help [COMMAND]", "this page, or all about one command"),
         ],

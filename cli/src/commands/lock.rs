@@ -18,8 +18,8 @@ use crate::render::{inline, palette};
 /// The words of `ties lock`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Commands ask for the passphrase from now on. One that is running, such as `ties sync --watch`, keeps \
-the key until it ends.
+    after_help = "Commands ask for the passphrase from now on, and the agent (ties agent) lets go of the data. A command that is \
+running, such as `ties sync --watch`, keeps the key until it ends.
 
 Examples:
   ties lock
@@ -31,6 +31,9 @@ impl Lock {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
         desk.key()?;
         let was_unlocked = Book::lock(desk.home())?;
+        // The agent lets go of what is locked.
+        #[cfg(unix)]
+        crate::agent::look(desk.home());
         let running = Book::watchers(desk.home());
         if desk.shell.json() {
             return desk.shell.value(&json!({"schema": SCHEMA, "wasUnlocked": was_unlocked, "stillOpenIn": running}));
@@ -83,6 +86,8 @@ impl Unlock {
             passphrase::ask(desk.shell, passphrase::QUESTION)?
         };
         let unlocked = Book::unlock(desk.home(), &secret, self.lifetime)?;
+        #[cfg(unix)]
+        crate::agent::look(desk.home());
         if desk.shell.json() {
             return desk.shell.value(&json!({"schema": SCHEMA, "unlocked": unlocked}));
         }

@@ -1,7 +1,10 @@
 //! One file for each command: its words, its request, its answer.
 
+#[cfg(unix)]
+mod agent;
 mod backup;
 mod completions;
+mod config;
 mod conflicts;
 mod demo;
 mod device;
@@ -95,10 +98,16 @@ pub(crate) enum Command {
     Restore(backup::Restore),
     /// Exchange changes with the other devices
     Sync(sync::Sync),
+    /// Keep this device in sync in the background
+    #[cfg(unix)]
+    #[command(subcommand)]
+    Agent(agent::Agent),
     /// Say how things are: devices, relays, what waits and why
     Status(status::Status),
     /// Look everything over, and repair what can be
     Doctor(doctor::Doctor),
+    /// Show or set what this device does by itself
+    Config(config::Config),
     /// Set, change or remove the passphrase that opens this device's data
     Passphrase(passphrase::Passphrase),
     /// Ask for the passphrase again from now on
@@ -114,6 +123,27 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether what it writes is for the other devices and does not reach them by itself.
+    #[cfg(unix)]
+    fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::New(_)
+                | Self::Note(_)
+                | Self::Org(_)
+                | Self::Edit(_)
+                | Self::Rm(_)
+                | Self::Undo(_)
+                | Self::Redo(_)
+                | Self::Resolve(_)
+                | Self::Import(_)
+                | Self::Device(_)
+                | Self::Quarantine(_)
+                | Self::Reset(_)
+                | Self::Key(_)
+        )
+    }
+
     /// Whether this is a server, whose log is its output.
     pub(crate) fn serves(&self) -> bool {
         matches!(self, Self::Relay(relay::Relay::Serve(_)))
@@ -122,7 +152,13 @@ impl Command {
 
 /// Runs one command; no command at all is the overview.
 pub(crate) fn run(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
+    #[cfg(unix)]
+    let writes = command.as_ref().is_some_and(Command::writes);
     let outcome = dispatch(command, desk);
+    #[cfg(unix)]
+    if writes {
+        desk.push_later();
+    }
     // A command that failed half way may have written, too: then one wants to know all the more.
     desk.hint_at_undo();
     outcome
@@ -156,6 +192,9 @@ fn dispatch(command: Option<Command>, desk: &mut Desk<'_>) -> Outcome {
         Some(Command::Backup(backup)) => backup.run(desk),
         Some(Command::Restore(restore)) => restore.run(desk),
         Some(Command::Sync(sync)) => sync.run(desk),
+        #[cfg(unix)]
+        Some(Command::Agent(agent)) => agent.run(desk),
+        Some(Command::Config(config)) => config.run(desk),
         Some(Command::Status(status)) => status.run(desk),
         Some(Command::Doctor(doctor)) => doctor.run(desk),
         Some(Command::Passphrase(passphrase)) => passphrase.run(desk),

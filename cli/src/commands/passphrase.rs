@@ -50,6 +50,8 @@ impl Passphrase {
             (_, Some(current)) => Book::remove_passphrase(desk.home(), current)?,
             _ => return Err(Failure::usage("no passphrase was given")),
         }
+        #[cfg(unix)]
+        crate::agent::look(desk.home());
         self.tell(desk, is_set, secrets.last())
     }
 

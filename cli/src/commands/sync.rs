@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use ties_book::Book;
 use ties_book::api::{Nearby, PeerSync, RelaySync, Reply, Request, SyncReport};
 
 use super::SCHEMA;
 use crate::desk::{self, Desk, unexpected};
 use crate::errors::{Failure, Outcome};
+use crate::hook::{self, Hook};
 use crate::render::{amount, inline, palette};
 use crate::screen::{Screen, road};
 use crate::signals;
+use crate::terminal::Shell;
 
 /// The words of `ties sync`.
 #[derive(Debug, Args)]
@@ -54,19 +57,25 @@ pub(crate) struct Sync {
 
 impl Sync {
     pub(super) fn run(self, desk: &mut Desk<'_>) -> Outcome {
+        let home = desk.home().to_owned();
         let (book, shell) = desk.parts()?;
         let Self { watch, folder, peers, listen, yes, no_lan } = self;
         let watch = watch || listen.is_some();
-        let nearby = Nearby { peers, folders: folder, lan: may_use_lan(no_lan), listen };
+        let nearby = Nearby { peers, folders: folder, lan: may_use_lan(no_lan), listen, waits: false };
+        let hook = Hook::of(&home)?;
         if watch {
             let mut screen = Screen::watching(shell);
             return desk::wait(async {
                 tokio::select! {
+                    () = hook::follow(book, &home, |failure| tracing::warn!("{}", failure.message)) => Ok(()),
                     reply = book.handle(Request::Watch(nearby), &mut screen) => reply.map(drop).map_err(Failure::from),
                     // Being stopped is how watching ends.
                     () = signals::stop_requested() => Ok(()),
                 }
             });
+        }
+        if hook.is_some() {
+            book.arrivals()?;
         }
         let mut screen = Screen::new(shell).letting_in(yes).keeping_notices();
         let reply = desk::wait(async {
@@ -78,6 +87,9 @@ impl Sync {
             }
         });
         let notices = screen.notices();
+        if let Some(hook) = hook {
+            tell(&hook, book, shell)?;
+        }
         let Reply::Synced(report) = reply? else { return Err(unexpected()) };
         if shell.json() {
             shell.value(
@@ -92,8 +104,19 @@ impl Sync {
 }
 
 /// Whether the local network may be asked, and told.
-pub(super) fn may_use_lan(no_lan: bool) -> bool {
+pub(crate) fn may_use_lan(no_lan: bool) -> bool {
     !no_lan && std::env::var_os("TIES_NO_LAN").is_none_or(|set| set.is_empty())
+}
+
+/// Has the owner's program told of what came. What it does is its own: a sync that went well has gone well.
+fn tell(hook: &Hook, book: &Book, shell: &mut Shell) -> Outcome {
+    let changed = book.arrivals()?;
+    if !changed.is_empty()
+        && let Err(failure) = hook.run(&hook::telling(book, &changed))
+    {
+        shell.complain(format!("{} on-sync: {}", palette::warning("Note:"), inline(&failure.message)));
+    }
+    Ok(())
 }
 
 /// One device's part of a sync in a line.

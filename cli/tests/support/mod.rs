@@ -65,6 +65,8 @@ impl Device {
         }
         // Tests that run side by side shall not meet.
         command.env("TIES_NO_LAN", "1");
+        // What goes over a wire is told by the test.
+        command.env("TIES_NO_AUTO", "1");
         command
     }
 

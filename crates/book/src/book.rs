@@ -76,6 +76,16 @@ impl Book {
         self.wrote.load(Ordering::Relaxed)
     }
 
+    /// Whether this process has committed anything to the book, of its own or from other devices.
+    pub fn has_committed(&self) -> bool {
+        self.space.has_committed()
+    }
+
+    /// Whether there is a relay to sync with.
+    pub fn has_relays(&self) -> bool {
+        self.space.roads().is_ok_and(|roads| !roads.is_empty())
+    }
+
     /// Answers any request; one that needs the network waits for it. To be called on a tokio runtime with time and IO.
     ///
     /// Dropping the future ends the request; what was exchanged by then is kept.
@@ -115,6 +125,7 @@ impl Book {
             }
             Request::Meet(nearby) => self.meet(&nearby, face).await.map(Reply::Synced),
             Request::Watch(nearby) => self.watch(&nearby, face).await,
+            Request::Push { within } => self.push(within, face).await.map(Reply::Synced),
             Request::Sync => {
                 let report = self.sync(face).await?;
                 self.and_guests(report, face).await.map(Reply::Synced)
@@ -235,6 +246,7 @@ impl Book {
             | Request::RelayAdd { .. }
             | Request::Meet(_)
             | Request::Watch(_)
+            | Request::Push { .. }
             | Request::Sync
             | Request::SyncFolders { .. }
             | Request::Doctor { .. }

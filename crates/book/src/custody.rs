@@ -1,6 +1,6 @@
 //! How the key of a book is kept: in a file, or under a passphrase.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ties_engine::{Cost, Custody, Keeping, Passphrase, Space, StoreOpenError};
@@ -111,6 +111,11 @@ impl Book {
         let loosened = custody(dir)?.close_to_others().map_err(|error| refused(dir, error))?;
         Ok(loosened.into_iter().map(|one| Loosened { path: one.path.display().to_string(), mode: one.mode }).collect())
     }
+}
+
+/// Where processes of one user meet about a book.
+pub(crate) fn meeting_place(dir: &Path) -> Result<PathBuf, BookError> {
+    custody(dir)?.meeting_place().map_err(|error| refused(dir, error))
 }
 
 fn custody(dir: &Path) -> Result<Custody, BookError> {

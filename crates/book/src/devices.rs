@@ -1,8 +1,8 @@
 //! How things stand: devices, relays, what waits and why.
 
-use ties_engine::{Alert, AlertKind, Device, FolderStatus, RoadStatus, Role, SetAside, View, Waiting};
+use ties_engine::{Alert, AlertKind, Device, FolderStatus, Parked, RoadStatus, Role, SetAside, View, Waiting};
 
-use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, RelayAlert, RelayRow, Reply, Status};
+use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, ParkedRow, RelayAlert, RelayRow, Reply, Status};
 use crate::book::Book;
 use crate::conflicts;
 use crate::engine::fault;
@@ -20,14 +20,17 @@ impl Book {
 
     pub(crate) fn relay_list(&self) -> Result<Reply, BookError> {
         let status = self.space.status().map_err(fault)?;
-        Ok(Reply::Relays { relays: road_rows(status.roads, status.folders) })
+        Ok(Reply::Relays { relays: road_rows(status.roads, status.folders, self.space.now()) })
     }
 
     pub(crate) fn status(&self) -> Result<Reply, BookError> {
-        let status = self.space.status().map_err(fault)?;
+        // How long something waits is known once somebody has looked; a disk that refuses does not keep the rest from being told.
+        let _ = self.space.note_waiting();
+        let (status, now) = (self.space.status().map_err(fault)?, self.space.now());
         let view = self.view()?;
         let count = |prefix: &[u8]| -> Result<usize, BookError> { Ok(view.rows(prefix).map_err(fault)?.count()) };
-        let mut waiting: Vec<String> = status.waiting.iter().map(|(why, count)| waits(*why, *count)).collect();
+        let mut waiting: Vec<String> = status.waiting.iter().map(|parked| waits(parked, now)).collect();
+        let parked: Vec<ParkedRow> = status.waiting.iter().map(|parked| parked_row(parked, now)).collect();
         if status.bad > 0 {
             waiting.push(set_aside(status.bad, &status.set_aside));
         }
@@ -35,7 +38,9 @@ impl Book {
             || status.folders.iter().any(|folder| folder.error.is_some() && folder.to_send > 0);
         let quarantined = self.space.quarantined().map_err(fault)?;
         let accused = status.roads.iter().any(|road| !road.alerts.is_empty());
-        let stuck = unsent || accused || !waiting.is_empty() || quarantined > 0;
+        let relays = road_rows(status.roads, status.folders, now);
+        let overdue = relays.iter().any(|road| road.overdue) || parked.iter().any(|parked| parked.overdue);
+        let stuck = unsent || accused || overdue || status.bad > 0 || quarantined > 0;
         let shared = handle::shared(&view)?;
         Ok(Reply::Status(Status {
             device_name: self.device_name()?,
@@ -43,8 +48,10 @@ impl Book {
             notes: count(b"n")?,
             devices: device_rows(&status.devices),
             logs: self.device_logs()?,
-            relays: road_rows(status.roads, status.folders),
+            relays,
             waiting,
+            parked,
+            newer: status.newer,
             removed: self.removed()?,
             quarantined,
             contested: conflicts::count(&view)?,
@@ -101,20 +108,47 @@ fn device_row(device: &Device) -> DeviceRow {
         added: instant(device.added).filter(|_| device.added > 0),
         last_heard: heard.and_then(instant),
         last_met: device.last_met.and_then(instant),
+        lacks: device.lacks,
+        ahead: device.ahead,
     }
 }
 
 /// The relays, then the folders.
-fn road_rows(roads: Vec<RoadStatus>, folders: Vec<FolderStatus>) -> Vec<RelayRow> {
-    roads.into_iter().map(relay_row).chain(folders.into_iter().map(folders::status_row)).collect()
+fn road_rows(roads: Vec<RoadStatus>, folders: Vec<FolderStatus>, now: u64) -> Vec<RelayRow> {
+    let folders = folders.into_iter().map(|folder| folders::status_row(folder, now));
+    roads.into_iter().map(|road| relay_row(road, now)).chain(folders).collect()
 }
 
-fn relay_row(road: RoadStatus) -> RelayRow {
+/// Whether something has waited for a day.
+pub(crate) fn is_overdue(since: Option<u64>, now: u64) -> bool {
+    since.is_some_and(|since| now.saturating_sub(since) >= DAY)
+}
+
+fn parked_row(parked: &Parked, now: u64) -> ParkedRow {
+    let why = match parked.why {
+        Waiting::Key => "key",
+        Waiting::Entry => "entry",
+        Waiting::Member => "member",
+    };
+    ParkedRow {
+        why: why.to_owned(),
+        count: parked.count,
+        since: parked.since.and_then(instant),
+        overdue: is_overdue(parked.since, now),
+    }
+}
+
+fn relay_row(road: RoadStatus, now: u64) -> RelayRow {
     RelayRow {
         url: road.road.address,
         last_contact: road.last_contact.and_then(instant),
         last_error: road.error,
         to_send: road.to_send,
+        bytes_to_send: road.bytes_to_send,
+        more_to_send: road.is_more,
+        unsent_since: road.unsent_since.and_then(instant),
+        left: 0,
+        overdue: is_overdue(road.unsent_since, now),
         alerts: road.alerts.iter().map(alert_row).collect(),
     }
 }
@@ -152,14 +186,24 @@ pub(crate) fn instant(ms: u64) -> Option<String> {
     i64::try_from(ms).ok().and_then(rfc3339)
 }
 
-pub(crate) fn waits(why: Waiting, count: usize) -> String {
-    let reason = match why {
+/// What waits, for what, and for how long if that is long.
+pub(crate) fn waits(parked: &Parked, now: u64) -> String {
+    let reason = match parked.why {
         Waiting::Key => "a key that this device has not got yet",
         Waiting::Entry => "others that have not arrived yet",
         Waiting::Member => "the admission of the device that wrote them",
     };
-    format!("{} waiting for {reason}", number(count))
+    let days = parked.since.map_or(0, |since| now.saturating_sub(since) / DAY);
+    let long = match days {
+        0 => String::new(),
+        1 => ", for a day".to_owned(),
+        days => format!(", for {days} days"),
+    };
+    format!("{} waiting for {reason}{long}", number(parked.count))
 }
+
+/// After which time what waits is stuck, in milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// Names the first few.
 pub(crate) fn set_aside(count: usize, first: &[SetAside]) -> String {

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ties_engine::{Fault, LogCheck, RoadError};
+use ties_engine::{DocumentCheck, Fault, LogCheck, RoadError, Status};
 
-use crate::api::{BookError, Check, CheckState, Event, Face, Reply};
+use crate::api::{BookError, Check, Event, Face, Reply};
 use crate::book::Book;
 use crate::devices::{accusation, set_aside, waits};
 use crate::engine::fault;
+use crate::findings::Finding;
 use crate::network::in_one_line;
 
 impl Book {
     pub(crate) async fn doctor(&self, repair: bool, offline: bool, face: &mut dyn Face) -> Result<Reply, BookError> {
-        let mut checks = vec![row("database", CheckState::Ok, "it opens")];
+        let mut checks = vec![Finding::Opens.says("it opens")];
         let logs = self.space.check_logs(&mut told(face, "logs")).map_err(fault)?;
         let whole = logs.broken.is_empty();
         checks.push(self.logs(&logs)?);
@@ -26,183 +27,191 @@ impl Book {
     }
 
     fn logs(&self, found: &LogCheck) -> Result<Check, BookError> {
-        let entries = number(found.entries, "entry", "entries");
-        if found.broken.is_empty() {
-            let logs = number(found.logs as u64, "log", "logs");
-            return Ok(row(
-                "logs",
-                CheckState::Ok,
-                format!("{logs}, {entries}: every signature and every chain holds"),
-            ));
+        let mut broken = Vec::new();
+        if !found.broken.is_empty() {
+            let devices = self.space.devices().map_err(fault)?;
+            for (log, count) in &found.broken {
+                let writer = self.space.writer_of(log).map_err(fault)?;
+                let device = writer.and_then(|id| devices.iter().find(|device| device.id == id));
+                broken.push((device.map_or("an unknown device", |device| device.name.as_str()).to_owned(), *count));
+            }
         }
-        let devices = self.space.devices().map_err(fault)?;
-        let mut parts = Vec::new();
-        for (log, broken) in &found.broken {
-            let writer = self.space.writer_of(log).map_err(fault)?;
-            let device = writer.and_then(|id| devices.iter().find(|device| device.id == id));
-            let device = device.map_or("an unknown device", |device| device.name.as_str());
-            parts.push(format!("{} of {device}", number(*broken, "entry", "entries")));
-        }
-        let text = format!("damaged: {} (of {entries})", parts.join(", "));
-        Ok(row("logs", CheckState::Problem, text).hint(
-            "what is here can still be exported (ties export); then pair this device anew from another one, or restore a backup",
-        ))
+        Ok(logs_found(found.logs as u64, found.entries, &broken))
     }
 
     fn documents(&self, repair: bool, whole: bool, face: &mut dyn Face) -> Result<Vec<Check>, BookError> {
         let found = self.space.check_documents(&mut told(face, "documents")).map_err(fault)?;
-        let mut checks = Vec::new();
-        let surplus = found.surplus.len() as u64;
-        if surplus > 0 {
-            let text = format!("{} what no entry says", number(surplus, "record holds", "records hold"));
-            checks.push(row("documents", CheckState::Problem, text).hint(
-                "nothing of it is thrown away, and no other device gets it: ties export keeps it, and what you type again is an entry",
-            ));
-        }
-        let lacking = found.lacking.len() as u64;
-        if lacking > 0 && repair && whole {
+        let repaired = repair && whole && !found.lacking.is_empty();
+        if repaired {
             self.space.repair_documents(&found.lacking).map_err(fault)?;
-            let text = format!("{} made anew from the entries", number(lacking, "record was", "records were"));
-            checks.push(row("documents", CheckState::Repaired, text));
-        } else if lacking > 0 {
-            let text =
-                format!("{} what the entries say", number(lacking, "record does not hold", "records do not hold"));
-            let hint = match whole {
-                true => "ties doctor --repair makes them anew from the entries",
-                false => "they are not made anew from damaged logs",
-            };
-            checks.push(row("documents", CheckState::Problem, text).hint(hint));
         }
-        if checks.is_empty() {
-            let records = number(found.documents as u64, "record says", "records say");
-            checks.push(row("documents", CheckState::Ok, format!("{records} what the entries say")));
-        }
-        Ok(checks)
+        Ok(documents_found(&found, whole, repaired))
     }
 
     fn rows(&self, repair: bool, face: &mut dyn Face) -> Result<Check, BookError> {
-        let found = match self.space.check_rows(&mut told(face, "rows")) {
+        let differing = match self.space.check_rows(&mut told(face, "rows")) {
             // The records were named above.
-            Err(Fault::Damaged(_)) => {
-                return Ok(row("rows", CheckState::Problem, "not compared, since a record cannot be read")
-                    .hint("ties doctor --repair makes both anew"));
-            }
-            found => found.map_err(fault)?,
+            Err(Fault::Damaged(_)) => None,
+            found => Some(found.map_err(fault)?.differing),
         };
-        if found.differing == 0 {
-            return Ok(row("rows", CheckState::Ok, "lists and searches find what the records say"));
-        }
-        let rows = number(found.differing, "row", "rows");
-        if repair {
+        let repaired = repair && differing.is_some_and(|differing| differing > 0);
+        if repaired {
             self.space.rebuild_rows().map_err(fault)?;
-            return Ok(row(
-                "rows",
-                CheckState::Repaired,
-                format!("{rows} differed; all were made anew from the records"),
-            ));
         }
-        let text = format!("{rows} differ from the records, so lists and searches may miss something");
-        Ok(row("rows", CheckState::Problem, text).hint("ties doctor --repair makes them anew from the records"))
+        Ok(rows_found(differing, repaired))
     }
 
-    /// What waits, and why.
     fn waiting(&self) -> Result<Vec<Check>, BookError> {
-        let status = self.space.status().map_err(fault)?;
-        let mut checks: Vec<Check> = status
-            .waiting
-            .iter()
-            .map(|(why, count)| row("waiting", CheckState::Warning, waits(*why, *count)).hint("ties sync may bring it"))
-            .collect();
-        if status.bad > 0 {
-            let text = set_aside(status.bad, &status.set_aside);
-            checks
-                .push(row("waiting", CheckState::Warning, text).hint("everything else goes on; nothing is lost by it"));
-        }
-        let held = self.space.quarantined().map_err(fault)?;
-        if held > 0 {
-            let text = format!("{} of a device that was shut out", number(held, "change", "changes"));
-            checks.push(row("waiting", CheckState::Warning, text).hint("ties quarantine shows them"));
-        }
-        if checks.is_empty() {
-            checks.push(row("waiting", CheckState::Ok, "nothing waits"));
-        }
-        Ok(checks)
+        let (status, held) = (self.space.status().map_err(fault)?, self.space.quarantined().map_err(fault)?);
+        Ok(waiting_found(&status, held, self.space.now()))
     }
 
     fn clock(&self) -> Result<Vec<Check>, BookError> {
-        let now = self.space.now();
-        let mut checks = Vec::new();
-        if let Some(ahead) = self.space.last_written().map_err(fault)?.and_then(|last| ahead(last, now)) {
-            let text = format!("the clock stands {ahead} before the time of this device's last change");
-            checks.push(row("clock", CheckState::Problem, text).hint("set the clock; what was written keeps its time"));
-        }
-        for road in self.space.status().map_err(fault)?.roads {
-            if let Some(ahead) = road.last_contact.and_then(|last| ahead(last, now)) {
-                let text = format!("the clock stands {ahead} before the last exchange with {}", road.road.address);
-                checks.push(row("clock", CheckState::Problem, text).hint("set the clock"));
-            }
-        }
-        for device in self.space.devices().map_err(fault)?.iter().filter(|device| !device.this) {
-            if let Some(ahead) = device.last_heard.and_then(|last| ahead(last, now)) {
-                let text = format!("{} wrote with a clock {ahead} ahead of this one", device.name);
-                checks.push(row("clock", CheckState::Warning, text).hint("one of the two is wrong"));
-            }
-        }
-        if checks.is_empty() {
-            checks.push(row("clock", CheckState::Ok, "it fits what was written"));
-        }
-        Ok(checks)
+        let written = self.space.last_written().map_err(fault)?;
+        let status = self.space.status().map_err(fault)?;
+        let exchanged = status.roads.iter().filter_map(|road| Some((road.road.address.as_str(), road.last_contact?)));
+        let others = status.devices.iter().filter(|device| !device.this);
+        let heard = others.filter_map(|device| Some((device.name.as_str(), device.last_heard?)));
+        Ok(clock_found(self.space.now(), written, exchanged, heard))
     }
 
     async fn roads(&self, offline: bool, face: &mut dyn Face) -> Result<Vec<Check>, BookError> {
         let status = self.space.status().map_err(fault)?;
         let all = status.roads.len() as u64;
-        let mut checks = Vec::new();
-        for (done, road) in (0..).zip(&status.roads) {
-            let url = &road.road.address;
-            for alert in &road.alerts {
-                let text = format!("{url} {}", accusation(alert.kind));
-                checks.push(row("roads", CheckState::Warning, text).hint("a whole exchange ends this: ties sync"));
-            }
-            if offline {
-                continue;
-            }
+        let mut answers = Vec::new();
+        for (done, road) in (0..).zip(&status.roads).take(if offline { 0 } else { status.roads.len() }) {
             face.event(Event::Progress { what: "roads".to_owned(), done, total: Some(all) });
-            checks.push(match self.space.reach(&road.road, PATIENCE).await {
-                Ok(()) => row("roads", CheckState::Ok, format!("{url} answers")),
+            answers.push(match self.space.reach(&road.road, PATIENCE).await {
+                Ok(()) => None,
                 Err(RoadError::Fault(error)) => return Err(fault(error)),
-                Err(error) => row("roads", CheckState::Warning, format!("{url}: {}", in_one_line(&error)))
-                    .hint("everything is kept here; ties sync tries again"),
+                Err(error) => Some(in_one_line(&error)),
             });
         }
-        for folder in &status.folders {
-            let path = &folder.path;
-            checks.push(match is_usable(Path::new(path)) {
-                true => row("roads", CheckState::Ok, format!("{path} is there")),
-                false => row("roads", CheckState::Warning, format!("{path} is not there, or not writable"))
-                    .hint("plug it in or mount it; ties relay remove folder:DIR gives it up"),
-            });
-        }
-        if offline && all > 0 {
-            checks.push(row("roads", CheckState::Ok, "relays were not asked (--offline)"));
-        } else if checks.is_empty() {
-            checks.push(
-                row("roads", CheckState::Warning, "there is none: changes stay on this device")
-                    .hint("ties relay add URL, or ties sync --folder DIR"),
-            );
-        }
-        Ok(checks)
+        let folders = status.folders.iter().map(|folder| (folder.path.as_str(), is_usable(Path::new(&folder.path))));
+        Ok(roads_found(&status, &answers, &folders.collect::<Vec<_>>(), offline))
     }
 }
 
-impl Check {
-    fn hint(self, hint: &str) -> Self {
-        Self { hint: Some(hint.to_owned()), ..self }
+fn logs_found(logs: u64, entries: u64, broken: &[(String, u64)]) -> Check {
+    let entries = number(entries, "entry", "entries");
+    if broken.is_empty() {
+        let logs = number(logs, "log", "logs");
+        return Finding::LogsHold.says(format!("{logs}, {entries}: every signature and every chain holds"));
+    }
+    let parts = broken.iter().map(|(device, count)| format!("{} of {device}", number(*count, "entry", "entries")));
+    Finding::LogsBroken.says(format!("damaged: {} (of {entries})", parts.collect::<Vec<_>>().join(", ")))
+}
+
+fn documents_found(found: &DocumentCheck, whole: bool, repaired: bool) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let (surplus, lacking) = (found.surplus.len() as u64, found.lacking.len() as u64);
+    if surplus > 0 {
+        let text = format!("{} what no entry says", number(surplus, "record holds", "records hold"));
+        checks.push(Finding::DocumentsSurplus.says(text));
+    }
+    if repaired {
+        let text = format!("{} made anew from the entries", number(lacking, "record was", "records were"));
+        checks.push(Finding::DocumentsRepaired.says(text));
+    } else if lacking > 0 {
+        let text = format!("{} what the entries say", number(lacking, "record does not hold", "records do not hold"));
+        let finding = if whole { Finding::DocumentsLacking } else { Finding::DocumentsBeyondRepair };
+        checks.push(finding.says(text));
+    }
+    if checks.is_empty() {
+        let records = number(found.documents as u64, "record says", "records say");
+        checks.push(Finding::DocumentsHold.says(format!("{records} what the entries say")));
+    }
+    checks
+}
+
+/// `differing` is none where a record cannot be read.
+fn rows_found(differing: Option<u64>, repaired: bool) -> Check {
+    let Some(differing) = differing else {
+        return Finding::RowsUnread.says("not compared, since a record cannot be read");
+    };
+    let rows = number(differing, "row", "rows");
+    match (differing, repaired) {
+        (0, _) => Finding::RowsHold.says("lists and searches find what the records say"),
+        (_, true) => Finding::RowsRepaired.says(format!("{rows} differed; all were made anew from the records")),
+        (_, false) => Finding::RowsDiffer
+            .says(format!("{rows} differ from the records, so lists and searches may miss something")),
     }
 }
 
-fn row(check: &str, state: CheckState, text: impl Into<String>) -> Check {
-    Check { check: check.to_owned(), state, text: text.into(), hint: None }
+/// What waits, and why.
+fn waiting_found(status: &Status, held: u64, now: u64) -> Vec<Check> {
+    let mut checks: Vec<Check> = status.waiting.iter().map(|parked| Finding::Waits.says(waits(parked, now))).collect();
+    if status.bad > 0 {
+        checks.push(Finding::SetAside.says(set_aside(status.bad, &status.set_aside)));
+    }
+    if held > 0 {
+        let text = format!("{} of a device that was shut out", number(held, "change", "changes"));
+        checks.push(Finding::Held.says(text));
+    }
+    if status.newer > 0 {
+        let entries = number(status.newer as u64, "entry", "entries");
+        checks.push(Finding::Newer.says(format!("{entries} of a newer version of this program")));
+    }
+    if checks.is_empty() {
+        checks.push(Finding::NothingWaits.says("nothing waits"));
+    }
+    checks
+}
+
+fn clock_found<'a>(
+    now: u64,
+    written: Option<u64>,
+    exchanged: impl Iterator<Item = (&'a str, u64)>,
+    heard: impl Iterator<Item = (&'a str, u64)>,
+) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if let Some(ahead) = written.and_then(|last| ahead(last, now)) {
+        let text = format!("the clock stands {ahead} before the time of this device's last change");
+        checks.push(Finding::ClockBeforeChange.says(text));
+    }
+    for (road, last) in exchanged {
+        if let Some(ahead) = ahead(last, now) {
+            let text = format!("the clock stands {ahead} before the last exchange with {road}");
+            checks.push(Finding::ClockBeforeExchange.says(text));
+        }
+    }
+    for (device, last) in heard {
+        if let Some(ahead) = ahead(last, now) {
+            checks.push(Finding::ClockOfOther.says(format!("{device} wrote with a clock {ahead} ahead of this one")));
+        }
+    }
+    if checks.is_empty() {
+        checks.push(Finding::ClockFits.says("it fits what was written"));
+    }
+    checks
+}
+
+/// `answers` are those of the relays, if they were asked: none if one answers, else why not.
+fn roads_found(status: &Status, answers: &[Option<String>], folders: &[(&str, bool)], offline: bool) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (at, road) in status.roads.iter().enumerate() {
+        let url = &road.road.address;
+        for alert in &road.alerts {
+            checks.push(Finding::Accused.says(format!("{url} {}", accusation(alert.kind))));
+        }
+        match answers.get(at) {
+            None => {}
+            Some(None) => checks.push(Finding::Answers.says(format!("{url} answers"))),
+            Some(Some(why)) => checks.push(Finding::Unreachable.says(format!("{url}: {why}"))),
+        }
+    }
+    for (path, usable) in folders {
+        checks.push(match usable {
+            true => Finding::FolderThere.says(format!("{path} is there")),
+            false => Finding::FolderAway.says(format!("{path} is not there, or not writable")),
+        });
+    }
+    if offline && !status.roads.is_empty() {
+        checks.push(Finding::NotAsked.says("relays were not asked (--offline)"));
+    } else if checks.is_empty() {
+        checks.push(Finding::NoRoad.says("there is none: changes stay on this device"));
+    }
+    checks
 }
 
 fn told<'f>(face: &'f mut dyn Face, what: &'static str) -> impl FnMut(u64, u64) + 'f {
@@ -233,7 +242,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use ties_engine::{Alert, AlertKind, DocumentId, MailboxId, Parked, RelayKey, Road, RoadStatus, Waiting};
+
     use super::*;
+    use crate::api::CheckState;
 
     #[test]
     fn clocks_that_differ_a_little_are_fine() {
@@ -243,5 +257,81 @@ mod tests {
         assert_eq!(ahead(10 * minute, 0).as_deref(), Some("10 minutes"));
         assert_eq!(ahead(48 * 60 * minute, 0).as_deref(), Some("2 days"));
         assert_eq!(ahead(3 * 60 * minute, 0).as_deref(), Some("3 hours"));
+    }
+
+    fn status() -> Status {
+        Status {
+            devices: Vec::new(),
+            roads: Vec::new(),
+            folders: Vec::new(),
+            waiting: Vec::new(),
+            newer: 0,
+            bad: 0,
+            set_aside: Vec::new(),
+            recovery: None,
+        }
+    }
+
+    fn documents(lacking: usize, surplus: usize) -> DocumentCheck {
+        let some = |count: usize| (0..count).map(|n| DocumentId([n as u8; 16])).collect();
+        DocumentCheck { documents: 3, lacking: some(lacking), surplus: some(surplus) }
+    }
+
+    fn relay() -> RoadStatus {
+        let road = Road { address: "ws://127.0.0.1:1#k".into(), relay: RelayKey([0; 32]), mailbox: MailboxId([0; 32]) };
+        RoadStatus {
+            road,
+            last_contact: None,
+            to_send: 0,
+            bytes_to_send: 0,
+            is_more: false,
+            unsent_since: None,
+            error: None,
+            alerts: vec![Alert { kind: AlertKind::Forked, since: 0 }],
+        }
+    }
+
+    /// Whoever adds a finding adds what leads to it, and sees here how it reads.
+    #[test]
+    fn every_line_of_the_doctor_is_reached() {
+        let day = 24 * 60 * 60 * 1000;
+        let nobody = || std::iter::empty();
+        let waiting = [Waiting::Key, Waiting::Entry, Waiting::Member];
+        let waits = waiting.map(|why| Parked { why, count: 1, since: Some(0) }).to_vec();
+        let troubled = Status { waiting: waits, newer: 1, bad: 1, ..status() };
+        let roads = Status { roads: vec![relay(), relay()], ..status() };
+        let all: Vec<Check> = [
+            vec![Finding::Opens.says("it opens")],
+            vec![logs_found(1, 2, &[]), logs_found(1, 2, &[("phone".to_owned(), 1)])],
+            documents_found(&documents(0, 0), true, false),
+            documents_found(&documents(1, 1), true, false),
+            documents_found(&documents(2, 0), false, false),
+            documents_found(&documents(2, 0), true, true),
+            vec![
+                rows_found(None, false),
+                rows_found(Some(0), false),
+                rows_found(Some(1), false),
+                rows_found(Some(2), true),
+            ],
+            waiting_found(&status(), 0, 0),
+            waiting_found(&troubled, 1, 3 * day),
+            clock_found(0, None, nobody(), nobody()),
+            clock_found(0, Some(day), [("relay", day)].into_iter(), [("phone", day)].into_iter()),
+            roads_found(&status(), &[], &[], false),
+            roads_found(&roads, &[None, Some("no".to_owned())], &[("/a", true), ("/b", false)], false),
+            roads_found(&roads, &[], &[], true),
+        ]
+        .concat();
+        let reached: BTreeSet<&str> = all.iter().map(|check| check.code.as_str()).collect();
+        let listed: BTreeSet<&str> = Finding::ALL.iter().map(|finding| finding.code()).collect();
+        assert_eq!(listed.len(), Finding::ALL.len(), "two findings have one code");
+        assert_eq!(reached, listed);
+        for check in &all {
+            assert_eq!(check.state == CheckState::Problem && check.hint.is_none(), false, "{check:?} says what to do");
+        }
+        assert!(
+            all.iter()
+                .any(|check| check.text == "1 entry waiting for a key that this device has not got yet, for 3 days")
+        );
     }
 }

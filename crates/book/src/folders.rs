@@ -15,7 +15,7 @@ use crate::api::{
     SyncReport,
 };
 use crate::book::Book;
-use crate::devices::{self, instant, role};
+use crate::devices::{self, instant, is_overdue, role};
 use crate::engine::{BookRows, fault};
 use crate::network::{GUESTS_ARE, Side, in_one_line, pairing};
 use crate::{environment, opening};
@@ -186,12 +186,17 @@ impl Book {
 }
 
 /// A folder among the relays of a status.
-pub(crate) fn status_row(folder: FolderStatus) -> RelayRow {
+pub(crate) fn status_row(folder: FolderStatus, now: u64) -> RelayRow {
     RelayRow {
         url: url(Path::new(&folder.path)),
         last_contact: folder.last_contact.and_then(instant),
         last_error: folder.error,
         to_send: folder.to_send,
+        bytes_to_send: folder.bytes_to_send,
+        more_to_send: folder.is_more,
+        unsent_since: folder.unsent_since.and_then(instant),
+        left: folder.left,
+        overdue: is_overdue(folder.unsent_since, now),
         alerts: Vec::new(),
     }
 }

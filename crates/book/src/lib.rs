@@ -25,6 +25,7 @@ pub mod sample;
 #[cfg(feature = "test-support")]
 pub mod testing;
 
+mod arrivals;
 mod backup;
 mod book;
 mod capture;
@@ -38,6 +39,7 @@ mod edit_text;
 mod engine;
 mod environment;
 mod export;
+mod findings;
 mod fold;
 mod folders;
 mod front_matter;
@@ -71,3 +73,4 @@ mod vcard;
 pub use backup::{BackupKey, BackupReader};
 pub use book::Book;
 pub use recovery::{check_spelling, three_places};
+pub use ties_engine::rest;

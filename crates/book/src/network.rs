@@ -89,23 +89,7 @@ impl Book {
             let again = self.sync_standing_folders(face).await?;
             folders = folders::both(folders, again);
         }
-        let relays = reports.into_iter().map(|report| match report.outcome {
-            Ok(tally) => RelaySync {
-                url: report.road.address,
-                sent: tally.entries_sent as u64,
-                received: tally.entries_received as u64,
-                bytes_out: tally.bytes_sent as u64,
-                bytes_in: tally.bytes_received as u64,
-                error: tally.refusal.map(|reason| format!("the relay takes no more: {reason}")),
-                hint: tally.refusal.and_then(against).map(str::to_owned),
-            },
-            Err(error) => RelaySync {
-                url: report.road.address,
-                hint: help(&error).map(str::to_owned),
-                error: Some(in_one_line(&error)),
-                ..RelaySync::default()
-            },
-        });
+        let relays = reports.into_iter().map(relay_sync);
         Ok(SyncReport { relays: relays.chain(folders).collect(), ..SyncReport::default() })
     }
 
@@ -113,6 +97,12 @@ impl Book {
         if self.space.roads().map_err(fault)?.is_empty() {
             return Err(no_relay());
         }
+        self.watch_relays(face).await?;
+        Err(BookError::new(ErrorKind::Failed, "watching ended by itself"))
+    }
+
+    /// Stays in touch with the relays there are and with those that are added.
+    pub(crate) async fn watch_relays(&self, face: &mut dyn Face) -> Result<(), BookError> {
         let watched = |event| {
             let received = matches!(event, SyncEvent::News(_, News::Received { .. }));
             self.tell(face, event);
@@ -123,8 +113,13 @@ impl Book {
                 let _ = self.tell_conflicts(face);
             }
         };
-        self.space.sync_watch(watched).await.map_err(fault)?;
-        Err(BookError::new(ErrorKind::Failed, "watching ended by itself"))
+        self.space.sync_watch(watched).await.map_err(fault)
+    }
+
+    /// Brings every relay what it lacks, all at once and for no longer than `within`.
+    pub(crate) async fn push(&self, within: Duration, face: &mut dyn Face) -> Result<SyncReport, BookError> {
+        let reports = self.space.push(within, |event| self.tell(face, event)).await.map_err(fault)?;
+        Ok(SyncReport { relays: reports.into_iter().map(relay_sync).collect(), ..SyncReport::default() })
     }
 
     pub(crate) async fn device_add(&self, by: Pairing, doors: Doors, face: &mut dyn Face) -> Result<Reply, BookError> {
@@ -219,6 +214,27 @@ impl Book {
         let host = devices.iter().find(|device| device.this).map(|device| device.added_by);
         let host = devices.iter().find(|device| !device.this && Some(device.id) == host);
         Ok(host.map_or_else(|| "another device".to_owned(), |device| device.name.clone()))
+    }
+}
+
+/// What came of one relay, for its user.
+fn relay_sync(report: RoadReport) -> RelaySync {
+    match report.outcome {
+        Ok(tally) => RelaySync {
+            url: report.road.address,
+            sent: tally.entries_sent as u64,
+            received: tally.entries_received as u64,
+            bytes_out: tally.bytes_sent as u64,
+            bytes_in: tally.bytes_received as u64,
+            error: tally.refusal.map(|reason| format!("the relay takes no more: {reason}")),
+            hint: tally.refusal.and_then(against).map(str::to_owned),
+        },
+        Err(error) => RelaySync {
+            url: report.road.address,
+            hint: help(&error).map(str::to_owned),
+            error: Some(in_one_line(&error)),
+            ..RelaySync::default()
+        },
     }
 }
 

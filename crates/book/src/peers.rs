@@ -47,16 +47,11 @@ impl Book {
         let roads = PeerRoads { dial: addresses(&nearby.peers)?, listen, lan: nearby.lan };
         let has_relays = !self.space.roads().map_err(fault)?.is_empty();
         let has_folders = !self.space.standing_folders().map_err(fault)?.is_empty();
-        if !has_relays && !has_folders && roads == PeerRoads::default() {
+        if !nearby.waits && !has_relays && !has_folders && roads == PeerRoads::default() {
             return Err(no_road());
         }
         let shared = Shared(Mutex::new(face));
-        let relays = async {
-            match has_relays {
-                true => self.sync_watch(&mut &shared).await.map(drop),
-                false => Ok(()),
-            }
-        };
+        let relays = async { self.watch_relays(&mut &shared).await };
         let folders = async {
             let watched = |event| {
                 let received = matches!(event, SyncEvent::Folder(_, FolderNews::Received { .. }));
@@ -67,10 +62,7 @@ impl Book {
                     let _ = self.tell_conflicts(&mut &shared);
                 }
             };
-            match has_folders {
-                true => self.space.watch_folders(watched).await.map_err(fault),
-                false => Ok(()),
-            }
+            self.space.watch_folders(watched).await.map_err(fault)
         };
         let peers = async {
             let watched = |event: PeerEvent| {
@@ -86,7 +78,11 @@ impl Book {
             self.space.watch_peers(&roads, watched).await.map_err(|error| unheard(&roads, error))
         };
         // Either goes on until the request is dropped, or has nothing to do, or cannot begin.
-        tokio::try_join!(relays, folders, peers)?;
+        let network = async {
+            ties_engine::watch_network().await;
+            Ok(())
+        };
+        tokio::try_join!(relays, folders, peers, network)?;
         Err(BookError::new(ErrorKind::Failed, "watching ended by itself"))
     }
 }

@@ -80,14 +80,19 @@ fn matches(rows: &dyn Rows, what: &str) -> Result<Vec<Record>, BookError> {
 }
 
 fn whole_id(rows: &dyn Rows, id: Id) -> Result<Vec<Record>, BookError> {
+    Ok(of_id(rows, id)?.into_iter().collect())
+}
+
+/// The live record with this id.
+pub(crate) fn of_id(rows: &dyn Rows, id: Id) -> Result<Option<Record>, BookError> {
     Ok(if rows::person(rows, id)?.is_some() {
-        vec![Record::Person(id)]
+        Some(Record::Person(id))
     } else if rows::note(rows, id)?.is_some() {
-        vec![Record::Note(id)]
+        Some(Record::Note(id))
     } else if rows::organization(rows, id)?.is_some() {
-        vec![Record::Organization(id)]
+        Some(Record::Organization(id))
     } else {
-        Vec::new()
+        None
     })
 }
 

@@ -17,11 +17,12 @@ use crate::attempts::Attempts;
 use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied, most_operations};
 use crate::document::{DocumentId, Projection, check_change};
 use crate::documents::{Checked, Documents};
+use crate::heard::hear;
 use crate::knowledge::learn;
 use crate::quarantine::put_away;
 use crate::records::{
-    ACCESS, BAD, CLAIMS, ClaimRecord, EPOCHS, Fault, OPENINGS, PSEUDONYMS, ROADS, RoadRecord, Waiting, mailbox_key,
-    parse_place, place_key, put_record,
+    ACCESS, BAD, CLAIMS, ClaimRecord, EPOCHS, Fault, OPENINGS, PSEUDONYMS, ROADS, RoadRecord, Waiting,
+    mailbox_key, parse_place, place_key, put_record,
 };
 use crate::roster::{Roster, note_membership, subjects};
 use crate::secrets::device_keys;
@@ -275,6 +276,7 @@ impl<'t> Batch<'t> {
             Err(OpenError::NoKey) => return Ok(Verdict::Wait(Wait::Key)),
             Err(bad) => return Ok(Verdict::Bad(bad.to_string())),
         };
+        hear(self.transaction, &entry.log(), &sealed.deps)?;
         for dep in &sealed.deps {
             let place = place_key(&dep.log, Tip { seq: dep.seq, name: dep.name });
             let here = self.transaction.log(SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
@@ -482,8 +484,12 @@ impl<'t> Batch<'t> {
             Ok(checked) => checked,
             Err(bad) => return Ok(Verdict::Bad(bad)),
         };
+        let touched: Vec<DocumentId> = checked.iter().map(|one| one.id).collect();
         Ok(match self.documents.apply(self.transaction, self.projection, checked)? {
-            Ok(()) => Verdict::Apply(payload),
+            Ok(()) => {
+                self.attempts.touch(touched);
+                Verdict::Apply(payload)
+            }
             Err(bad) => Verdict::Bad(bad.to_string()),
         })
     }

@@ -9,11 +9,13 @@
 //! A death says little: people press Ctrl-C. After one, each entry is noted before it is read; the one that was noted at
 //! two further deaths is set aside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ties_sealed_log::EntryName;
+
+use crate::document::DocumentId;
 
 /// The note's name in the folder of the database.
 const FILE: &str = "reading";
@@ -34,6 +36,8 @@ pub(crate) struct Attempts {
     careful: bool,
     /// Nothing of this batch is read any more.
     rests: bool,
+    /// The documents that it changed.
+    touched: BTreeSet<DocumentId>,
 }
 
 impl Drop for Attempts {
@@ -95,15 +99,21 @@ impl Attempts {
         }
     }
 
-    /// What was read is durable.
-    pub(crate) fn finish(mut self) {
-        if self.cleared.is_empty() {
-            return;
+    /// What was read changes these documents.
+    pub(crate) fn touch(&mut self, documents: impl IntoIterator<Item = DocumentId>) {
+        self.touched.extend(documents);
+    }
+
+    /// What was read is durable. Gives the documents that it changed.
+    pub(crate) fn finish(mut self) -> BTreeSet<DocumentId> {
+        let touched = std::mem::take(&mut self.touched);
+        if !self.cleared.is_empty() {
+            for name in std::mem::take(&mut self.cleared) {
+                self.suspects.remove(&name);
+            }
+            self.rest();
         }
-        for name in std::mem::take(&mut self.cleared) {
-            self.suspects.remove(&name);
-        }
-        self.rest();
+        touched
     }
 
     /// A line is an entry and how often it was the last; `reading` is one more death.

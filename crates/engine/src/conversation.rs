@@ -170,7 +170,7 @@ impl Conversation {
         }
         if let Some(transaction) = transaction {
             transaction.commit().map_err(Fault::from)?;
-            attempts.finish();
+            inner.arrived(attempts.finish());
             inner.committed();
         }
         let mut turn = self.turn(outputs);

@@ -40,6 +40,7 @@ mod edit;
 mod environment;
 mod epochs;
 mod folder;
+mod heard;
 mod incarnation;
 mod knowledge;
 mod level;
@@ -68,6 +69,7 @@ mod take_back;
 #[cfg(feature = "test-support")]
 pub mod testing;
 mod undo;
+mod unsent;
 mod view;
 mod writers;
 
@@ -94,10 +96,13 @@ pub use relay_link::LinkFailure;
 pub use removal::{MemberError, RemovedDevice};
 pub use roads::{Road, RoadError};
 pub use space::{CreateOptions, OpenError, Space, WriteError};
-pub use status::{Device, RoadStatus, SetAside, Status};
+pub use status::{Device, Parked, RoadStatus, SetAside, Status};
 pub use sync::{RoadReport, SyncEvent, Tally};
 pub use take_back::{Effect, TakenBack, last_change};
-pub use ties_net::{AddressError, ConnectError, DepotError, DialError, PEER_PORT, PeerAddress, PeerKey, RelayAddress};
+pub use ties_net::{
+    AddressError, ConnectError, DepotError, DialError, PEER_PORT, PeerAddress, PeerKey, RelayAddress, rest,
+    watch_network,
+};
 pub use ties_sealed_log::seed_change::BLANK_ACTOR;
 pub use ties_sealed_log::{DeviceId, EntryName, LogId, MailboxId, RecoveryWords, RelayKey, Role, SpaceId, WordsError};
 pub use ties_store::{

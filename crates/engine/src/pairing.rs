@@ -462,7 +462,7 @@ impl Invitation {
             }
         }
         if let (false, Some(road)) = (self.room.is_near(), self.road.clone()) {
-            self.space.meet(&road, None, &mut |_| ()).await?;
+            self.space.meet(&road, crate::direct::Until::Settled, &mut |_| ()).await?;
         }
         let frame = self.host.done(self.space.inner.environment().randomness());
         self.room.say(frame).await;

@@ -1,7 +1,8 @@
 //! A space on this device: open it, read it, write it, watch it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use ties_sealed_log::{RecoveryWords, SpaceId};
 use ties_store::{OpenError as StoreOpenError, Sharing, StorageKey, Store, Table};
@@ -12,7 +13,7 @@ use crate::document::{DocumentId, Projection};
 use crate::edit::{Edit, EditError};
 use crate::environment::{Clock, Environment};
 use crate::operations::Ongoing;
-use crate::poke::Pokes;
+use crate::poke::{Ears, Pokes};
 use crate::records::{Fault, PROJECTION, SPACE, SpaceRecord, put_record, record};
 use crate::view::View;
 
@@ -27,11 +28,15 @@ pub(crate) struct Inner {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) projection: Box<dyn Projection>,
     pub(crate) pokes: Pokes,
+    /// While somebody watches.
+    pub(crate) ears: Mutex<Weak<Ears>>,
     /// Beside the environment, so that the time can be told while an edit holds it.
     clock: Clock,
     environment: Mutex<Environment>,
     nonce: OnceLock<[u8; 16]>,
     changes: watch::Sender<u64>,
+    /// What came from other devices, while somebody wants to know.
+    arrivals: Mutex<Option<BTreeSet<DocumentId>>>,
 }
 
 /// How a new space is made.
@@ -203,6 +208,7 @@ impl Space {
         }
         let inner = Inner {
             pokes: Pokes::of(folder.as_deref()),
+            ears: Mutex::default(),
             store,
             folder,
             projection,
@@ -210,6 +216,7 @@ impl Space {
             environment: Mutex::new(environment),
             nonce: OnceLock::new(),
             changes: watch::Sender::new(0),
+            arrivals: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -273,6 +280,20 @@ impl Space {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
+    }
+
+    /// Whether this process has committed anything, of its own or from elsewhere.
+    #[must_use]
+    pub fn has_committed(&self) -> bool {
+        *self.inner.changes.borrow() > 0
+    }
+
+    /// The documents that entries from other devices changed in this process since this was asked last, the first few
+    /// thousand of them. What comes before the first question is not kept.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<DocumentId> {
+        let mut arrivals = self.inner.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.replace(BTreeSet::new()).into_iter().flatten().collect()
     }
 
     /// The time, in milliseconds since 1970, by this space's clock.
@@ -339,6 +360,15 @@ impl Inner {
         self.pokes.send();
     }
 
+    /// Remembers what entries from elsewhere changed.
+    pub(crate) fn arrived(&self, documents: BTreeSet<DocumentId>) {
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(arrivals) = &mut *arrivals {
+            let room = MOST_ARRIVALS.saturating_sub(arrivals.len());
+            arrivals.extend(documents.into_iter().take(room));
+        }
+    }
+
     /// Tells everybody who watches here.
     pub(crate) fn noticed(&self) {
         self.changes.send_modify(|count| *count += 1);
@@ -350,3 +380,6 @@ impl std::fmt::Debug for Space {
         f.debug_struct("Space").field("folder", &self.inner.folder).finish_non_exhaustive()
     }
 }
+
+/// Changed documents that are named.
+const MOST_ARRIVALS: usize = 4096;

@@ -1,17 +1,22 @@
 //! How things stand.
 
+use std::collections::BTreeMap;
+
 use ties_sealed_log::{DeviceId, EntryName, Log, LogId, Role, Tip};
 use ties_store::{Read, StoredLog, Table};
 
 use crate::alerts::{Alert, alerts};
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
 use crate::folder::{FolderStatus, folder_states};
+use crate::heard::{heard_by, known_of};
+use crate::level::NEWER;
 use crate::records::{BAD, CONTACTS, ContactRecord, DEVICE, DeviceRecord, Fault, Waiting, parse_place, record};
 use crate::roads::{Road, roads};
 use crate::roster::Roster;
 use crate::secrets::device_keys;
 use crate::space::Space;
 use crate::sync::{lacking, waiting};
+use crate::unsent::{unsent, waiting_since};
 
 /// A device of the space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,10 @@ pub struct Device {
     pub last_heard: Option<u64>,
     /// When this device and that one last had the same over a link of their own, in milliseconds since 1970.
     pub last_met: Option<u64>,
+    /// Entries here that it is not known to have, by what its own entries show; `None` if they show nothing.
+    pub lacks: Option<u64>,
+    /// Entries that it is known to have, or to have written, and that are not here.
+    pub ahead: u64,
 }
 
 /// How a relay stands.
@@ -45,6 +54,12 @@ pub struct RoadStatus {
     pub last_contact: Option<u64>,
     /// Entries here that it is not known to have.
     pub to_send: u64,
+    /// Their bytes; of many, those of the first.
+    pub bytes_to_send: u64,
+    /// Whether these are not all.
+    pub is_more: bool,
+    /// How long they wait for it: since when, in milliseconds since 1970, if it was met before.
+    pub unsent_since: Option<u64>,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
     /// What it does that an honest relay does not.
@@ -61,13 +76,26 @@ pub struct Status {
     /// The folders that this device visits.
     pub folders: Vec<FolderStatus>,
     /// Entries that wait, by reason.
-    pub waiting: Vec<(Waiting, usize)>,
+    pub waiting: Vec<Parked>,
+    /// Entries of kinds that this program does not know.
+    pub newer: usize,
     /// How many entries were refused for what they hold.
     pub bad: usize,
     /// The first few of them.
     pub set_aside: Vec<SetAside>,
     /// Whether there are recovery words; `None` until the first sync.
     pub recovery: Option<bool>,
+}
+
+/// Entries that wait for one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parked {
+    /// For what.
+    pub why: Waiting,
+    /// How many.
+    pub count: usize,
+    /// Since when, as far as somebody has looked ([`Space::note_waiting`]), in milliseconds since 1970.
+    pub since: Option<u64>,
 }
 
 /// An entry that was refused for what it holds. It is kept and forwarded, and says nothing.
@@ -104,13 +132,20 @@ impl Space {
     pub fn status(&self) -> Result<Status, Fault> {
         let snapshot = self.inner.store.read()?;
         let mut road_states = Vec::new();
+        let (roster, keys) = (Roster::load(&snapshot)?, keyring(&snapshot)?);
         for road in roads(&snapshot)? {
             let contact: ContactRecord = record(&snapshot, CONTACTS, &road.mailbox.0, "a contact")?.unwrap_or_default();
+            let lacking = lacking(&snapshot, &contact)?;
+            let unsent = unsent(&snapshot, &roster, &keys, lacking.iter().map(|(log, from, _)| (*log, *from)))?;
+            let last_contact = Some(contact.last_contact).filter(|at| *at > 0);
             road_states.push(RoadStatus {
                 alerts: alerts(&snapshot, &road.mailbox)?,
                 road,
-                last_contact: Some(contact.last_contact).filter(|at| *at > 0),
-                to_send: lacking(&snapshot, &contact)?,
+                last_contact,
+                to_send: lacking.iter().map(|(_, _, count)| count).sum(),
+                bytes_to_send: unsent.bytes,
+                is_more: unsent.is_more,
+                unsent_since: waits_since(unsent.since, last_contact),
                 error: contact.error,
             });
         }
@@ -118,13 +153,46 @@ impl Space {
         Ok(Status {
             devices: devices(&snapshot)?,
             roads: road_states,
-            folders: folder_states(&snapshot)?,
-            waiting: waiting(&snapshot)?,
+            folders: folder_states(&snapshot, &roster, &keys)?,
+            waiting: parked(&snapshot)?,
+            newer: snapshot.pairs(NEWER, &[])?.len(),
             bad: bad.len(),
             set_aside: set_aside(&snapshot, bad)?,
-            recovery: Roster::load(&snapshot)?.members.map(|members| !members.recovery().is_empty()),
+            recovery: roster.members.map(|members| !members.recovery().is_empty()),
         })
     }
+}
+
+/// What a road lacks was written, or came, after both had the same.
+pub(crate) fn waits_since(written: Option<u64>, last_contact: Option<u64>) -> Option<u64> {
+    Some(written?.max(last_contact?))
+}
+
+fn parked(read: &dyn Read) -> Result<Vec<Parked>, Fault> {
+    let since = waiting_since(read)?;
+    let since = |why| since.iter().find(|(known, _)| *known == why).map(|(_, since)| *since);
+    Ok(waiting(read)?.into_iter().map(|(why, count)| Parked { why, count, since: since(why) }).collect())
+}
+
+/// What a device is not known to have of what is here, and how much of what it has or wrote is not.
+fn compared(
+    read: &dyn Read,
+    roster: &Roster,
+    device: &DeviceId,
+    known: &BTreeMap<LogId, u64>,
+) -> Result<(Option<u64>, u64), Fault> {
+    let own = roster.logs_of(device);
+    let heard = heard_by(read, &own)?;
+    let vector = StoredLog::reading(read, SPACE_NUMBER).vector()?;
+    let here = |log: &LogId| vector.tips(log).map(|tip| tip.seq).max().unwrap_or(0);
+    let has = |log: &LogId| if own.contains(log) { u64::MAX } else { heard.get(log).copied().unwrap_or(0) };
+    let lacks = vector.logs().map(|log| here(&log).saturating_sub(has(&log))).sum();
+    let mut furthest = heard.clone();
+    for log in &own {
+        furthest.insert(*log, known.get(log).copied().unwrap_or(0));
+    }
+    let ahead = furthest.iter().map(|(log, seq)| seq.saturating_sub(here(log))).sum();
+    Ok((Some(lacks).filter(|_| !heard.is_empty()), ahead))
 }
 
 fn set_aside(read: &dyn Read, bad: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Vec<SetAside>, Fault> {
@@ -145,11 +213,17 @@ fn set_aside(read: &dyn Read, bad: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Vec<SetAsi
 pub(crate) fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
     let roster = Roster::load(read)?;
     let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
-    let keys = keyring(read)?;
+    let (keys, known) = (keyring(read)?, known_of(read)?);
     let mut devices = Vec::new();
     if let Some(members) = &roster.members {
         for (id, member) in members.iter() {
+            let (lacks, ahead) = match *id == own {
+                true => (None, 0),
+                false => compared(read, &roster, id, &known)?,
+            };
             devices.push(Device {
+                lacks,
+                ahead,
                 id: *id,
                 name: member.name.clone(),
                 role: Some(member.role),
@@ -167,8 +241,20 @@ pub(crate) fn devices(read: &dyn Read) -> Result<Vec<Device>, Fault> {
         let name = kept.name.clone();
         let entries = entries(read, &roster, &own)?;
         let (last_heard, last_met) = (None, None);
-        let this =
-            Device { id: own, name, role: None, this: true, added_by: own, added: 0, entries, last_heard, last_met };
+        let (lacks, ahead, role, added) = (None, 0, None, 0);
+        let this = Device {
+            id: own,
+            name,
+            role,
+            this: true,
+            added_by: own,
+            added,
+            entries,
+            last_heard,
+            last_met,
+            lacks,
+            ahead,
+        };
         devices.push(this);
     }
     devices.sort_by(|a, b| (!a.this, &a.name, a.id).cmp(&(!b.this, &b.name, b.id)));

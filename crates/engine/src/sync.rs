@@ -1,9 +1,10 @@
 //! Meeting at relays: once, or for as long as somebody watches.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ties_net::{Backoff, RelayAddress};
+use ties_net::{Backoff, RelayAddress, rest};
 use ties_sealed_log::{Log, LogId, TipRecord};
 use ties_store::{Read, Table};
 use ties_sync::{Input, Refusal, SessionError};
@@ -12,10 +13,10 @@ use tokio::task::JoinSet;
 
 use crate::author::SPACE_NUMBER;
 use crate::conversation::{Conversation, ConversationError, News, Turn};
+use crate::direct::Until;
 use crate::folder::FolderNews;
-use crate::poke::Listener;
 use crate::records::{CONTACTS, ContactRecord, Fault, put_record, record};
-use crate::relay_link::RelayLink;
+use crate::relay_link::{LinkFailure, RelayLink};
 use crate::roads::{Road, RoadError, bring, create, statements};
 use crate::space::Space;
 
@@ -87,7 +88,7 @@ impl Tally {
 
 /// Frames that are taken in one transaction.
 pub(crate) const TURN: usize = 8 << 20;
-/// How often a watcher looks by itself whether another process wrote.
+/// How often a watcher looks by itself whether another process wrote, where it would not hear of it.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often a watcher writes down how far a relay is.
 const NOTE: Duration = Duration::from_secs(60);
@@ -100,10 +101,10 @@ impl Space {
     pub async fn sync(&self, mut events: impl FnMut(SyncEvent)) -> Result<Vec<RoadReport>, Fault> {
         let mut reports = Vec::new();
         for road in self.roads()? {
-            let mut outcome = self.meet(&road, None, &mut events).await;
+            let mut outcome = self.meet(&road, Until::Settled, &mut events).await;
             // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
             if outcome.is_ok() && self.inner.tidy(&road)? {
-                let again = self.meet(&road, None, &mut events).await;
+                let again = self.meet(&road, Until::Settled, &mut events).await;
                 outcome = outcome.and_then(|first| again.map(|second| first.and(second)));
             }
             if let Err(error) = &outcome {
@@ -114,35 +115,70 @@ impl Space {
         Ok(reports)
     }
 
-    /// Stays in touch with every relay until dropped: sends what is written here, by this process or another, and takes
-    /// what comes. A broken link is dialled again after a jittered, growing pause.
+    /// As [`Self::sync`], with all relays at once and for no longer than `within`: what takes longer has failed.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn sync_watch(&self, mut events: impl FnMut(SyncEvent)) -> Result<(), Fault> {
+    /// As [`Self::sync`].
+    pub async fn push(&self, within: Duration, mut events: impl FnMut(SyncEvent)) -> Result<Vec<RoadReport>, Fault> {
         let (tell, mut told) = mpsc::unbounded_channel();
-        let mut roads = JoinSet::new();
+        let mut meetings = JoinSet::new();
         for road in self.roads()? {
             let (space, tell) = (self.clone(), tell.clone());
-            roads.spawn(async move { space.stay(road, &tell).await });
+            meetings.spawn(async move {
+                let mut tell = |event| drop(tell.send(event));
+                let met = tokio::time::timeout(within, space.meet(&road, Until::Settled, &mut tell)).await;
+                let outcome = met.unwrap_or(Err(RoadError::Link(LinkFailure::TimedOut)));
+                RoadReport { road, outcome }
+            });
         }
         drop(tell);
         while let Some(event) = told.recv().await {
             events(event);
         }
-        while let Some(ended) = roads.join_next().await {
-            ended.unwrap_or(Ok(()))?;
+        let mut reports: Vec<RoadReport> = Vec::new();
+        while let Some(ended) = meetings.join_next().await {
+            let Ok(report) = ended else { continue };
+            if let Err(error) = &report.outcome {
+                self.note(&report.road, |contact| contact.error = Some(chain(error)))?;
+            }
+            reports.push(report);
         }
-        Ok(())
+        reports.sort_by(|one, other| one.road.address.cmp(&other.road.address));
+        Ok(reports)
+    }
+
+    /// Stays in touch with every relay until dropped, with those too that are added meanwhile: sends what is written here, by
+    /// this process or another, and takes what comes. A broken link is dialled again after a jittered, growing pause, or at
+    /// once when the network may be another ([`ties_net::watch_network`]).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn sync_watch(&self, mut events: impl FnMut(SyncEvent)) -> Result<(), Fault> {
+        let _ears = self.ears();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut changes = self.changes();
+        let (mut known, mut tasks) = (BTreeSet::new(), JoinSet::new());
+        loop {
+            // A change is marked as seen before it is looked at, so that none is missed.
+            changes.borrow_and_update();
+            for road in self.roads()?.into_iter().filter(|road| known.insert((road.mailbox.0, road.address.clone()))) {
+                let (space, tell) = (self.clone(), tell.clone());
+                tasks.spawn(async move { space.stay(road, &tell).await });
+            }
+            tokio::select! {
+                Some(event) = told.recv() => events(event),
+                _ = changes.changed() => {}
+                Some(ended) = tasks.join_next() => ended.unwrap_or(Ok(()))?,
+            }
+        }
     }
 
     async fn stay(&self, road: Road, tell: &mpsc::UnboundedSender<SyncEvent>) -> Result<(), Fault> {
         let mut backoff = Backoff::new();
-        let mut ears = self.inner.pokes.listen();
         loop {
             let mut connected = false;
             let outcome = self
-                .meet(&road, Some(&mut ears), &mut |event| {
+                .meet(&road, Until::Broken, &mut |event| {
                     connected |= matches!(event, SyncEvent::News(_, News::Settled));
                     let _ = tell.send(event);
                 })
@@ -155,15 +191,17 @@ impl Space {
             self.note(&road, |contact| contact.error = Some(error.clone()))?;
             let pause = backoff.after_failure_now();
             let _ = tell.send(SyncEvent::Retrying(road.clone(), error, pause));
-            tokio::time::sleep(pause).await;
+            if rest(pause).await {
+                backoff.reset();
+            }
         }
     }
 
-    /// One meeting at one relay: until both have the same, or with `ears` until the link breaks.
+    /// One meeting at one relay.
     pub(crate) async fn meet(
         &self,
         road: &Road,
-        ears: Option<&mut Option<Listener>>,
+        until: Until,
         events: &mut impl FnMut(SyncEvent),
     ) -> Result<Tally, RoadError> {
         let began = Instant::now();
@@ -176,7 +214,7 @@ impl Space {
             events(SyncEvent::RelayReset(road.clone()));
         }
         events(SyncEvent::Connected(road.clone()));
-        let mut meeting = Meeting { space: self, road, link: &mut link, ears, tally: Tally::default(), noted: began };
+        let mut meeting = Meeting { space: self, road, link: &mut link, until, tally: Tally::default(), noted: began };
         let met = match meeting.converse(events).await {
             Err(RoadError::Conversation(ConversationError::Session(SessionError::Refused(reason))))
                 if matches!(reason, Refusal::NoMailbox | Refusal::NotPermitted) =>
@@ -229,8 +267,7 @@ struct Meeting<'m> {
     space: &'m Space,
     road: &'m Road,
     link: &'m mut RelayLink,
-    /// Present when it goes on after both have the same; what is in it hears other processes.
-    ears: Option<&'m mut Option<Listener>>,
+    until: Until,
     tally: Tally,
     noted: Instant,
 }
@@ -264,10 +301,10 @@ impl Meeting<'_> {
         let mut unnoted = true;
         loop {
             let settled = self.perform(turn, events).await?;
-            if settled && (self.ears.is_none() || unnoted) {
+            if settled && (self.until == Until::Settled || unnoted) {
                 self.write_note(&conversation)?;
                 unnoted = false;
-                if self.ears.is_none() {
+                if self.until == Until::Settled {
                     return Ok(());
                 }
             }
@@ -336,13 +373,12 @@ impl Meeting<'_> {
     ) -> Result<Woken, RoadError> {
         loop {
             let deadline = conversation.deadline().map(|at| at.saturating_sub(self.link.now()));
-            let watching = self.ears.is_some();
-            let ears = self.ears.as_deref().and_then(Option::as_ref);
-            let heard = async {
-                match ears {
-                    Some(ears) => ears.heard().await,
-                    None => std::future::pending().await,
+            // Whoever would hear of a write does not look for one, but has to write down how far the relay is.
+            let look = match self.space.inner.pokes.are_heard() {
+                true => {
+                    Some(NOTE.saturating_sub(self.noted.elapsed())).filter(|_| unnoted && conversation.is_settled())
                 }
+                false => Some(LOOK).filter(|_| self.until == Until::Broken),
             };
             tokio::select! {
                 frame = self.link.frame() => return Ok(Woken::Frame(frame?)),
@@ -352,18 +388,13 @@ impl Meeting<'_> {
                         return Ok(Woken::Changed);
                     }
                 }
-                () = heard => {
-                    *serial = self.serial()?;
-                    self.space.inner.noticed();
-                    return Ok(Woken::Changed);
-                }
                 () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => return Ok(Woken::Tick),
-                () = tokio::time::sleep(LOOK), if watching => {
+                () = tokio::time::sleep(look.unwrap_or_default()), if look.is_some() => {
                     let now = self.serial()?;
                     if now != std::mem::replace(serial, now) {
                         return Ok(Woken::Changed);
                     }
-                    if unnoted && conversation.is_settled() && self.noted.elapsed() > NOTE {
+                    if unnoted && conversation.is_settled() && self.noted.elapsed() >= NOTE {
                         return Ok(Woken::Note);
                     }
                 }
@@ -412,14 +443,17 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// How many entries of this device's database a relay is not known to have.
-pub(crate) fn lacking(read: &dyn Read, contact: &ContactRecord) -> Result<u64, Fault> {
-    let mut lacking = 0;
+/// What of this device's database a relay is not known to have: the logs, how far it has each, and how many entries follow.
+pub(crate) fn lacking(read: &dyn Read, contact: &ContactRecord) -> Result<Vec<(LogId, u64, u64)>, Fault> {
+    let mut lacking = Vec::new();
     let vector = ties_store::StoredLog::reading(read, SPACE_NUMBER).vector()?;
     let has = |log: LogId| contact.acknowledged.iter().filter(move |one| one.log == log).map(|one| one.tip.seq).max();
     for log in vector.logs() {
         let last = vector.tips(&log).map(|tip| tip.seq).max().unwrap_or(0);
-        lacking += last.saturating_sub(has(log).unwrap_or(0));
+        let known = has(log).unwrap_or(0);
+        if last > known {
+            lacking.push((log, known, last - known));
+        }
     }
     Ok(lacking)
 }

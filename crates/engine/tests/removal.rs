@@ -126,7 +126,7 @@ fn a_lost_device_is_shut_out_and_reads_nothing_sealed_afterwards() {
     assert_eq!(world.get(1, 1, "before"), Some(1));
     assert_eq!(world.get(1, 2, "after"), None);
     assert_eq!(world.get(1, 3, "after"), None);
-    assert!(world.devices[1].status().unwrap().waiting.iter().any(|(_, count)| *count >= 2));
+    assert!(world.devices[1].status().unwrap().waiting.iter().any(|parked| parked.count >= 2));
     assert_eq!(world.get(2, 2, "after"), Some(2));
     assert_eq!(world.get(0, 3, "after"), Some(3));
 

@@ -36,6 +36,7 @@ mod peer_listener;
 mod pinned;
 mod raw_key;
 mod replayed;
+mod stirrings;
 
 pub use accept::{AcceptError, Accepted, Acceptor};
 pub use address::{AddressError, RelayAddress, Scheme};
@@ -48,3 +49,4 @@ pub use link::{ClosingReason, Heartbeat, Link, LinkError, LinkReader, LinkWriter
 pub use peer::{DialError, PEER_PORT, PeerAcceptor, PeerAddress, PeerDial, PeerKey, PeerLink, connect_peer};
 pub use peer_listener::{Caller, PeerListener};
 pub use raw_key::{EXPORTER_LABEL, IdentityError};
+pub use stirrings::{rest, stir, watch_network};

@@ -1,12 +1,13 @@
 //! One WebSocket that carries frames both ways.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{Sink, Stream as _};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
@@ -14,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
 use crate::replayed::Stream;
+use crate::stirrings::stirrings;
 
 /// The longest frame either end sends or accepts: an entry frame of 1 MiB and what surrounds it.
 pub const MAX_FRAME: usize = (1 << 20) + (64 << 10);
@@ -274,6 +276,19 @@ struct Pulse {
     heartbeat: Heartbeat,
     probed: bool,
     alarm: Pin<Box<Sleep>>,
+    /// Comes when the link may have died unnoticed.
+    stirred: Stirred,
+}
+
+type Stirred = Pin<Box<dyn Future<Output = watch::Receiver<u64>> + Send>>;
+
+fn next_stirring(mut stirrings: watch::Receiver<u64>) -> Stirred {
+    Box::pin(async move {
+        if stirrings.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        stirrings
+    })
 }
 
 enum Beat {
@@ -284,7 +299,7 @@ enum Beat {
 impl Pulse {
     fn new(heartbeat: Heartbeat) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + heartbeat.ping_after));
-        Self { heartbeat, probed: false, alarm }
+        Self { heartbeat, probed: false, alarm, stirred: next_stirring(stirrings()) }
     }
 
     fn heard(&mut self) {
@@ -293,6 +308,12 @@ impl Pulse {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
+        if let Poll::Ready(stirrings) = self.stirred.as_mut().poll(cx) {
+            self.stirred = next_stirring(stirrings);
+            self.alarm.as_mut().reset(Instant::now() + self.heartbeat.answer_within.min(STIRRED_ANSWER));
+            self.probed = true;
+            return Poll::Ready(Beat::Probe);
+        }
         std::task::ready!(self.alarm.as_mut().poll(cx));
         if self.probed {
             return Poll::Ready(Beat::Dead);
@@ -335,3 +356,5 @@ fn farewell(socket: &mut Socket, code: CloseCode) {
 }
 
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// How long an answer may take from an end that may not be there any more.
+const STIRRED_ANSWER: Duration = Duration::from_secs(5);

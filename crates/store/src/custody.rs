@@ -168,6 +168,15 @@ impl Custody {
         private::close(&self.folder)
     }
 
+    /// Where processes of this user may meet about the database, such as by a socket: a path without an ending, in a folder that
+    /// nobody else may enter. It is one for each data folder and survives no restart of the machine.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`] if there is no such folder.
+    pub fn meeting_place(&self) -> Result<PathBuf, OpenError> {
+        unlocked::meeting_place(&self.folder)
+    }
+
     /// The key, from the file as it is or because the database was unlocked.
     pub(crate) fn key(&self) -> Result<StorageKey, OpenError> {
         let file = KeyFile::load(&self.path)?;

@@ -173,6 +173,12 @@ impl Store {
         folder.join(DATABASE).exists()
     }
 
+    /// The file of the database in a folder: its processes open and close it.
+    #[must_use]
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(DATABASE)
+    }
+
     /// A mark that changes when the database in a folder is copied, restored or taken to another
     /// machine: its logs must then not be continued (two devices would write one log). While the
     /// database is being made, within [`Self::create_with`], it is the mark that it will have.

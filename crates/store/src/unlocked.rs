@@ -61,6 +61,11 @@ pub(crate) fn kept(data: &Path, tag: [u8; 32], now: &Moment) -> Result<Option<(S
     Ok(None)
 }
 
+/// A path in the private folder that is this database's own.
+pub(crate) fn meeting_place(data: &Path) -> Result<PathBuf, OpenError> {
+    Ok(Place::make()?.path().join(name(data)?))
+}
+
 /// Forgets what is kept for a database; tells whether there was anything.
 pub(crate) fn forget(data: &Path) -> Result<bool, OpenError> {
     let name = name(data)?;

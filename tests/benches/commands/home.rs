@@ -33,7 +33,7 @@ impl Home {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(built("ties"));
         command.arg("--home").arg(self.path()).args(words).env("HOME", self.folder()).env("NO_COLOR", "1");
-        command.env("XDG_RUNTIME_DIR", self.folder()).env("TIES_NO_LAN", "1");
+        command.env("XDG_RUNTIME_DIR", self.folder()).env("TIES_NO_LAN", "1").env("TIES_NO_AUTO", "1");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }

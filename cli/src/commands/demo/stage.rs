@@ -63,7 +63,7 @@ impl Stage {
             command.env_remove(variable);
         }
         // Nor shall invented devices look for anybody.
-        command.env("TIES_NO_LAN", "1");
+        command.env("TIES_NO_LAN", "1").env("TIES_NO_AUTO", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let line = words.iter().map(|word| word.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
         let name = format!("`ties {line}` on {home}");

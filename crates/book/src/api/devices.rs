@@ -21,6 +21,10 @@ pub struct DeviceRow {
     pub last_heard: Option<String>,
     /// When this device and that one last had the same over a link of their own, RFC 3339 in UTC.
     pub last_met: Option<String>,
+    /// How many entries here it is not known to have, by what its own entries show; `None` if they show nothing.
+    pub lacks: Option<u64>,
+    /// How many entries it has, or wrote, as others show, that are not here.
+    pub ahead: u64,
 }
 
 /// A device that was shut out, or signed off.

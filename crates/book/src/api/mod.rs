@@ -31,8 +31,9 @@ pub use moving::{
     ExportFormat, ExportOptions, Exported, ExportedFile, ImportChange, ImportReport, PhotoChoice, Reject,
 };
 pub use records::{
-    Candidate, Completable, Completion, EditText, Hit, Labelled, NoteKind, NoteView, OperationRow, OrganizationRow,
-    OrganizationView, PeoplePage, PersonAdded, PersonRow, PersonView, Removed, UndoReport, UndoneRecord,
+    Candidate, ChangedRecord, Completable, Completion, EditText, Hit, Labelled, NoteKind, NoteView, OperationRow,
+    OrganizationRow, OrganizationView, PeoplePage, PersonAdded, PersonRow, PersonView, Removed, UndoReport,
+    UndoneRecord,
 };
 pub use reply::Reply;
 pub use request::{
@@ -43,6 +44,6 @@ pub use setup::{
     Restored, Unlocked,
 };
 pub use status::{
-    Check, CheckState, ConflictRow, ConflictValue, Conflicts, HandleConflict, PeerSync, RelayAlert, RelayRow,
-    RelaySync, Resolved, Status, SyncReport,
+    Check, CheckState, ConflictRow, ConflictValue, Conflicts, HandleConflict, ParkedRow, PeerSync, RelayAlert,
+    RelayRow, RelaySync, Resolved, Status, SyncReport,
 };

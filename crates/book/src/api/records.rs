@@ -316,3 +316,18 @@ pub struct Candidate {
     /// What tells it from the others: organization or mail.
     pub detail: String,
 }
+
+/// A record that another device changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ChangedRecord {
+    /// `person`, `note`, `organization` or `removed`.
+    pub kind: String,
+    /// The full id.
+    pub id: String,
+    /// The short id; empty if it was removed.
+    pub short: String,
+    /// The handle of a person, else empty.
+    pub handle: String,
+    /// The name, or the beginning of a note; empty if it was removed.
+    pub name: String,
+}

@@ -249,6 +249,12 @@ pub enum Request {
     Meet(Nearby),
     /// As [`Self::SyncWatch`], with devices that are met directly too.
     Watch(Nearby),
+    /// Exchanges everything with every relay at once, for no longer than this, and asks nothing. Answered by
+    /// [`Reply::Synced`](super::Reply::Synced), where relays that took longer have failed. Needs [`Book::handle`](crate::Book::handle).
+    Push {
+        /// How long at most.
+        within: Duration,
+    },
     /// Exchanges everything with every relay and every folder that was added, once. Answered by [`Reply::Synced`](super::Reply::Synced). Needs
     /// [`Book::handle`](crate::Book::handle).
     Sync,
@@ -274,6 +280,7 @@ impl Request {
                 | Self::RelayAdd { .. }
                 | Self::Meet(_)
                 | Self::Watch(_)
+                | Self::Push { .. }
                 | Self::Sync
                 | Self::SyncFolders { .. }
                 | Self::SyncWatch
@@ -282,7 +289,15 @@ impl Request {
 
     /// Whether the request exchanges changes with others.
     pub(crate) fn syncs(&self) -> bool {
-        matches!(self, Self::Meet(_) | Self::Watch(_) | Self::Sync | Self::SyncFolders { .. } | Self::SyncWatch)
+        matches!(
+            self,
+            Self::Meet(_)
+                | Self::Watch(_)
+                | Self::Push { .. }
+                | Self::Sync
+                | Self::SyncFolders { .. }
+                | Self::SyncWatch
+        )
     }
 }
 
@@ -298,6 +313,8 @@ pub struct Nearby {
     /// Where this one listens, while it watches: an address, a port, both, or an empty text for every address and the usual
     /// port; `None` if it does not.
     pub listen: Option<String>,
+    /// Whether watching goes on where there is nobody to sync with yet: a road may be added meanwhile.
+    pub waits: bool,
 }
 
 /// Which operations to take back.

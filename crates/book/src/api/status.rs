@@ -15,6 +15,16 @@ pub struct RelayRow {
     pub last_error: Option<String>,
     /// How many entries here it is not known to have.
     pub to_send: u64,
+    /// How many bytes these are; of very many, the first.
+    pub bytes_to_send: u64,
+    /// Whether that is not all of them.
+    pub more_to_send: bool,
+    /// Since when the first of them waits, RFC 3339 in UTC; `None` if nothing does, or it was never reached.
+    pub unsent_since: Option<String>,
+    /// Files there of which something cannot be taken yet, if it is a folder.
+    pub left: usize,
+    /// Whether something has waited for it for a day or longer.
+    pub overdue: bool,
     /// What it does that an honest relay does not.
     pub alerts: Vec<RelayAlert>,
 }
@@ -45,8 +55,12 @@ pub struct Status {
     pub logs: Vec<DeviceLogs>,
     /// The relays.
     pub relays: Vec<RelayRow>,
-    /// What waits, and for what: entries parked for others, quarantined entries.
+    /// What waits, and for what: entries parked for others, entries that cannot be used.
     pub waiting: Vec<String>,
+    /// The same as data, without those that cannot be used.
+    pub parked: Vec<ParkedRow>,
+    /// How many entries are of kinds that this program does not know; they are kept and passed on.
+    pub newer: usize,
     /// Devices that were shut out or signed off.
     pub removed: Vec<RemovedRow>,
     /// How many entries of them are held until somebody takes them in or puts them away.
@@ -61,9 +75,24 @@ pub struct Status {
     pub stuck: bool,
 }
 
+/// Entries that wait for one thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ParkedRow {
+    /// `key`, `entry` (one that they build upon) or `member` (the admission of their author).
+    pub why: String,
+    /// How many.
+    pub count: usize,
+    /// Since when at least, RFC 3339 in UTC.
+    pub since: Option<String>,
+    /// Whether that is a day or longer.
+    pub overdue: bool,
+}
+
 /// Something that was looked over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
+    /// Which finding, for programs: it stays the same when the words change.
+    pub code: String,
     /// What: `database`, `logs`, `documents`, `rows`, `waiting`, `clock`, `roads`, `permissions`.
     pub check: String,
     /// How it is.

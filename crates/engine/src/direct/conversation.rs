@@ -70,7 +70,7 @@ impl PeerConversation {
                 attempts.rest();
             }
             transaction.commit().map_err(Fault::from)?;
-            attempts.finish();
+            inner.arrived(attempts.finish());
             inner.committed();
         }
         if learnt {

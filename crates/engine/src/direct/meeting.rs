@@ -231,8 +231,8 @@ impl PeerMeeting {
                     }
                 }
                 () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => return Ok(Woken::Tick),
-                // Another process may have written without a word.
-                () = tokio::time::sleep(LOOK), if self.until == Until::Broken => {
+                // Another process may have written where that is not heard.
+                () = tokio::time::sleep(LOOK), if self.until == Until::Broken && !self.space.inner.pokes.are_heard() => {
                     let now = self.space.snapshot()?.serial().map_err(Fault::from)?;
                     if now != std::mem::replace(&mut self.serial, now) {
                         return Ok(Woken::Changed);

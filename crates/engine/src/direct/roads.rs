@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ties_net::{Backoff, Caller, LAN_WAIT, Link, PeerAcceptor, PeerAddress, PeerKey, PeerListener};
+use ties_net::{Backoff, Caller, LAN_WAIT, Link, PeerAcceptor, PeerAddress, PeerKey, PeerListener, rest};
 use ties_sync::peer_subject;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -247,8 +247,7 @@ impl Space {
         if tasks.is_empty() {
             return Ok(());
         }
-        let space = self.clone();
-        tasks.spawn(async move { space.hear_others().await });
+        let _ears = self.ears();
         loop {
             tokio::select! {
                 Some(event) = told.recv() => events(event),
@@ -358,18 +357,9 @@ impl Space {
             if failures > GIVE_UP {
                 return;
             }
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    /// Wakes the conversations of this process whenever another one has written.
-    async fn hear_others(&self) {
-        match self.inner.pokes.listen() {
-            None => std::future::pending().await,
-            Some(ears) => loop {
-                ears.heard().await;
-                self.inner.noticed();
-            },
+            if rest(pause).await {
+                backoff.reset();
+            }
         }
     }
 }

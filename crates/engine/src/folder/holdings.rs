@@ -48,6 +48,13 @@ pub(super) struct Missing {
     held: BTreeSet<EntryName>,
 }
 
+impl Missing {
+    /// The first place of which something is missing.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.places.iter().map(|places| *places.start()).min()
+    }
+}
+
 /// What of each log no file holds; logs of which nothing is missing are left out.
 pub(super) fn missing(read: &dyn Read, files: &Files) -> Result<Vec<(LogId, Missing)>, Fault> {
     let log = StoredLog::reading(read, SPACE_NUMBER);

@@ -22,10 +22,13 @@ use ties_store::{Read, Table};
 use ties_sync::{ParcelError, Run};
 use tokio::sync::mpsc;
 
-use crate::author::SPACE_NUMBER;
+use crate::author::{Keyring, SPACE_NUMBER};
 use crate::records::{Fault, put_record, record};
+use crate::roster::Roster;
 use crate::space::Space;
+use crate::status::waits_since;
 use crate::sync::{SyncEvent, chain};
+use crate::unsent::unsent;
 
 pub use pairing::{FolderGuest, FolderJoin};
 
@@ -156,6 +159,14 @@ pub struct FolderStatus {
     pub last_contact: Option<u64>,
     /// Entries here that no file there is known to hold.
     pub to_send: u64,
+    /// Their bytes; of many, those of the first.
+    pub bytes_to_send: u64,
+    /// Whether these are not all.
+    pub is_more: bool,
+    /// How long they wait for it: since when, in milliseconds since 1970, if it was visited before.
+    pub unsent_since: Option<u64>,
+    /// Files there of which something could not be taken yet.
+    pub left: usize,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
 }
@@ -192,14 +203,18 @@ impl Space {
     }
 
     /// Visits the folders that were added until dropped: at once, soon after something was written here, by this process or
-    /// another, and every half minute. What stays as it was is told once.
+    /// another, and every half minute. What stays as it was is told once. While there is none it waits for one.
     ///
     /// # Errors
     /// When the database cannot be read or written.
     pub async fn watch_folders(&self, mut events: impl FnMut(SyncEvent)) -> Result<(), Fault> {
-        let mut watched = Watched::default();
+        let (mut watched, ears) = (Watched::default(), self.ears());
+        let mut changes = self.changes();
         loop {
-            for path in self.standing_folders()? {
+            changes.borrow_and_update();
+            let folders = self.standing_folders()?;
+            let revisit = if folders.is_empty() { NEVER } else { REVISIT };
+            for path in folders {
                 let mut stirred = watched.begin(&path);
                 let outcome = self
                     .visit(&path, Asked::Always, &mut |event| {
@@ -214,8 +229,14 @@ impl Space {
             }
             // Visits write too: only what comes after them is another's.
             let (serial, seen) = (self.serial()?, Instant::now());
-            while seen.elapsed() < REVISIT {
-                tokio::time::sleep(GATHER).await;
+            while seen.elapsed() < revisit {
+                let left = revisit.saturating_sub(seen.elapsed());
+                // Whoever does not hear of writes looks for them.
+                let pause = if ears.is_some() { left } else { left.min(LOOK) };
+                tokio::select! {
+                    _ = ties_net::rest(pause) => {}
+                    _ = changes.changed() => tokio::time::sleep(GATHER).await,
+                }
                 if self.serial()? != serial {
                     break;
                 }
@@ -316,8 +337,12 @@ impl Space {
 
 /// How long a watcher waits between two visits to a folder: a visit lists its files, and disks may sleep.
 const REVISIT: Duration = Duration::from_secs(30);
-/// How often it looks whether something was written here; what comes in such a while goes into one file.
-const GATHER: Duration = Duration::from_secs(2);
+/// The same while there is nothing to visit: a folder that is added is a write.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// What is written within such a while goes into one file.
+const GATHER: Duration = Duration::from_millis(500);
+/// How often it looks whether something was written here, where it would not hear of it.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What whoever watches folders was told of them.
 #[derive(Default)]
@@ -373,17 +398,28 @@ impl Drop for Stop {
 }
 
 /// How the folders stand that every sync visits.
-pub(crate) fn folder_states(read: &dyn Read) -> Result<Vec<FolderStatus>, Fault> {
+pub(crate) fn folder_states(read: &dyn Read, roster: &Roster, keys: &Keyring) -> Result<Vec<FolderStatus>, Fault> {
     let mut states = Vec::new();
     for (key, kept) in standing(read)? {
         let files = holdings::files(read, &key)?;
-        let to_send = if kept.complete == holdings::digest(read, &files)? {
-            0
-        } else {
-            holdings::missing(read, &files)?.iter().map(|(_, missing)| missing.count).sum()
+        let missing = match kept.complete == holdings::digest(read, &files)? {
+            true => Vec::new(),
+            false => holdings::missing(read, &files)?,
         };
+        // What lies above the first gap of a log is about what is missing of it.
+        let from = missing.iter().filter_map(|(log, missing)| Some((*log, missing.first()?.saturating_sub(1))));
+        let unsent = unsent(read, roster, keys, from)?;
         let last_contact = Some(kept.last_contact).filter(|at| *at > 0);
-        states.push(FolderStatus { path: kept.path, last_contact, to_send, error: kept.error });
+        states.push(FolderStatus {
+            path: kept.path,
+            last_contact,
+            to_send: missing.iter().map(|(_, missing)| missing.count).sum(),
+            bytes_to_send: unsent.bytes,
+            is_more: unsent.is_more,
+            unsent_since: waits_since(unsent.since, last_contact),
+            left: files.values().filter(|file| file.left).count(),
+            error: kept.error,
+        });
     }
     Ok(states)
 }

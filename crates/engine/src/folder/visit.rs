@@ -228,7 +228,7 @@ impl<'s> Visit<'s> {
         absorb_warily(&mut transaction, &*inner.projection, fresh, &mut attempts)?;
         attempts.rest();
         transaction.commit()?;
-        attempts.finish();
+        inner.arrived(attempts.finish());
         inner.committed();
         self.tally.entries_received += entries;
         tell(FolderNews::Received { entries });
