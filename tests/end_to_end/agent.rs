@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Device, Needles, Relay, Tap, World, files, pair};
+use crate::support::{Device, Needles, Relay, Running, Tap, World, below, files, pair};
 
 /// An agent of a device, ended with the test.
 struct Agent<'d> {
@@ -119,9 +119,10 @@ fn what_a_command_writes_is_on_the_other_device_within_a_second_and_again_once_a
     ["Lovelace", "Somerville", "Meanwhile"].into_iter().for_each(|word| needles.word(word));
     let found = needles.within(log.as_bytes());
     assert!(found.is_empty(), "{found:?}");
-    for (path, _) in files(&laptop.home()) {
-        let mode = fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o077;
-        assert_eq!(mode, 0, "{} is closed to others", path.display());
+    for path in below(&laptop.home()) {
+        // What the agent is just reading comes and goes.
+        let Ok(about) = fs::symlink_metadata(&path) else { continue };
+        assert_eq!(about.permissions().mode() & 0o077, 0, "{} is closed to others", path.display());
     }
 }
 
@@ -248,10 +249,9 @@ fn an_agent_has_a_locked_book_open_only_while_it_is_unlocked() {
     let world = World::new();
     let (laptop, phone, _relay) = world.pair();
     laptop.sync();
-    let set = laptop.command(&["passphrase", "-"]);
-    let mut set = set;
+    let mut set = laptop.command(&["passphrase", "-"]);
     set.env("TIES_SEED", "1");
-    crate::support::Running::start(set, "correct horse battery staple\n").finish().ok();
+    Running::start(set, "correct horse battery staple\n").finish().ok();
     let started = laptop.run(&["agent", "start"]).ok();
     assert!(started.out.contains("waits: the data are locked") && started.err.contains("ties unlock"), "{started}");
     let agent = Agent { device: &laptop, process: 0 };
@@ -280,6 +280,41 @@ fn an_agent_has_a_locked_book_open_only_while_it_is_unlocked() {
         assert!(began.elapsed() < PATIENCE, "it keeps the key");
         sleep(Duration::from_millis(50));
     }
+}
+
+/// How often the threads of a process have gone to sleep by themselves, and the memory it holds, in KiB.
+#[cfg(target_os = "linux")]
+fn measured(process: i32) -> (u64, u64) {
+    let number = |text: &str, name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let switches = tasks.flatten().map(|task| {
+        // A thread may end meanwhile.
+        let text = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        number(&text, "voluntary_ctxt_switches:")
+    });
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    (switches.sum(), number(&status, "RssAnon:"))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_agent_sleeps_and_is_small() {
+    let world = World::new();
+    let (laptop, phone, _relay) = world.pair();
+    let (here, there) = (Agent::start(&laptop), Agent::start(&phone));
+    [&here, &there].into_iter().for_each(|agent| agent.until("up-to-date"));
+    // Threads that took the disk's time go after ten seconds of nothing to do.
+    sleep(Duration::from_secs(12));
+    let before = measured(here.process).0;
+    sleep(Duration::from_secs(5));
+    let (after, memory) = measured(here.process);
+    println!("idle: {} wake-ups in 5 s, {memory} KiB of memory of its own", after - before);
+    // One ping and its answer may fall into any five seconds.
+    assert!(after - before <= 4, "{} wake-ups in 5 s", after - before);
+    assert!(memory < 15 * 1024, "{memory} KiB");
 }
 
 /// As a user has it: what tests are spared is on.

@@ -12,7 +12,7 @@ use ties_book::Book;
 use ties_book::api::{Key, Nearby};
 
 use super::{SCHEMA, status};
-use crate::agent::control::{self, STOP};
+use crate::agent;
 use crate::agent::daemon::{self, Orders};
 use crate::agent::journal::Journal;
 use crate::agent::place::Place;
@@ -247,27 +247,11 @@ fn started(shell: &mut crate::terminal::Shell, state: &State) {
 }
 
 fn stop(desk: &mut Desk<'_>) -> Outcome {
-    let place = Place::of(desk.home());
-    let Some(holder) = place.holder() else {
-        if desk.shell.json() {
-            return desk.shell.value(&json!({"schema": SCHEMA, "stopped": false}));
-        }
-        return desk.shell.line("No agent is running.");
-    };
-    if control::ask(&holder, STOP).is_err()
-        && let Some(process) = i32::try_from(holder.process).ok().and_then(rustix::process::Pid::from_raw)
-    {
-        // Its socket was taken away, say by somebody who tidies temporary files. It has the lock: the number is its own.
-        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
-    }
-    if !place.wait_until_free(PATIENCE) {
-        return Err(Failure::failed(format!("the agent (process {}) does not end", holder.process))
-            .hint("kill it: nothing is lost by that"));
-    }
+    let stopped = agent::stop(desk.home())?;
     if desk.shell.json() {
-        return desk.shell.value(&json!({"schema": SCHEMA, "stopped": true}));
+        return desk.shell.value(&json!({"schema": SCHEMA, "stopped": stopped}));
     }
-    desk.shell.line("Stopped.")
+    desk.shell.line(if stopped { "Stopped." } else { "No agent is running." })
 }
 
 fn show(desk: &mut Desk<'_>) -> Outcome {
@@ -403,9 +387,6 @@ fn launchd(words: &[String]) -> String {
          </dict>\n  <key>Umask</key>\n  <integer>63</integer>\n</dict>\n</plist>\n"
     )
 }
-
-/// How long an agent that was told to end may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

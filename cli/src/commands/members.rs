@@ -181,6 +181,8 @@ impl Retire {
         let delete = self.delete || (!self.yes && desk.shell.confirm("Delete its data as well?")? == Some(true));
         let home = desk.home().to_owned();
         desk.close();
+        #[cfg(unix)]
+        crate::agent::leave(&home, delete)?;
         Book::give_up(&home, delete)?;
         if desk.shell.json() {
             return desk.shell.value(&json!({"schema": SCHEMA, "retired": state.device_name, "deleted": delete}));

@@ -98,6 +98,8 @@ impl Book {
         }
         let reply = self.attend(request, face).await;
         if matches!(reply, Ok(Reply::Synced(_))) {
+            // How long something waits is told by when somebody saw it wait first.
+            let _ = self.space.note_waiting();
             self.tell_conflicts(face)?;
         }
         reply

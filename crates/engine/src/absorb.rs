@@ -21,8 +21,8 @@ use crate::heard::hear;
 use crate::knowledge::learn;
 use crate::quarantine::put_away;
 use crate::records::{
-    ACCESS, BAD, CLAIMS, ClaimRecord, EPOCHS, Fault, OPENINGS, PSEUDONYMS, ROADS, RoadRecord, Waiting,
-    mailbox_key, parse_place, place_key, put_record,
+    ACCESS, BAD, CLAIMS, ClaimRecord, EPOCHS, Fault, OPENINGS, PSEUDONYMS, ROADS, RoadRecord, Waiting, mailbox_key,
+    parse_place, place_key, put_record,
 };
 use crate::roster::{Roster, note_membership, subjects};
 use crate::secrets::device_keys;
