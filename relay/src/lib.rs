@@ -19,6 +19,7 @@
 mod attend;
 mod connection;
 mod counts;
+mod floors;
 mod invites;
 mod keeper;
 mod key_file;

@@ -8,8 +8,10 @@ use ties_sync::WINDOW;
 /// The bounds of a relay. A device that keeps to the protocol meets none of them but the quota.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of entries in one mailbox.
+    /// Bytes of entries and checkpoints in one mailbox.
     pub mailbox_bytes: u64,
+    /// Whether entries are dropped that lie below two checkpoints with two signatures each.
+    pub prunes: bool,
     /// Pseudonyms on one mailbox's list.
     pub pseudonyms: usize,
     /// Logs in one mailbox.
@@ -28,7 +30,7 @@ pub struct Limits {
     pub connections: usize,
     /// Requests a second that one connection may go on making; see [`Limits::burst`].
     pub requests_per_second: u32,
-    /// Requests that it may make at once. Beyond them it is read from more slowly, never refused. Entries and
+    /// Requests that it may make at once. Beyond them it is read from more slowly, never refused. Entries, chunks and
     /// acknowledgements do not count: credit and the disk's pace already bound them.
     pub burst: u32,
     /// Rooms in which two devices meet.
@@ -55,6 +57,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             mailbox_bytes: 256 << 20,
+            prunes: false,
             pseudonyms: 80,
             logs: 1024,
             mailboxes_per_key: 16,

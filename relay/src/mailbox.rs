@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ties_sealed_log::{
-    AccessError, AccessList, AccessStatement, Appended, CLOSED, Entry, EntryName, GET, Log, LogId, LogOpening,
-    MailboxId, PUT, Pseudonym, RECOVERY, RelayKey, Tip, Vector,
+    AccessError, AccessList, AccessStatement, Appended, CLOSED, ChunkName, Entry, EntryName, FloorRecord, GET, Log,
+    LogId, LogOpening, MailboxId, PUT, Pseudonym, RECOVERY, RelayKey, Tip, Vector,
 };
-use ties_sync::{Refusal, Replica, Taken};
+use ties_sync::{FloorTaken, Refusal, Replica, Taken};
 
 use crate::connection::ConnectionId;
+use crate::floors::Floors;
 use crate::limits::Limits;
 use crate::storage::Storage;
 
@@ -17,10 +18,11 @@ use crate::storage::Storage;
 pub(crate) struct Mailbox {
     list: AccessList,
     openings: BTreeMap<LogId, LogOpening>,
-    vector: Vector,
-    bytes: u64,
+    pub(crate) vector: Vector,
+    pub(crate) floors: Floors,
+    pub(crate) bytes: u64,
     /// Bytes that it may hold, if not as many as any other.
-    quota: Option<u64>,
+    pub(crate) quota: Option<u64>,
     /// Who is at it.
     pub(crate) connections: BTreeSet<ConnectionId>,
     /// Whether the others have to be told of something.
@@ -55,6 +57,7 @@ impl Mailbox {
         Ok(Some(Self {
             openings: openings.map(|opening| (opening.log(), opening)).collect(),
             vector: storage.vector(id)?,
+            floors: Floors::load(id, storage)?,
             bytes: storage.bytes(id)?,
             quota: storage.quota(id)?,
             ..Self::of(list)
@@ -66,6 +69,7 @@ impl Mailbox {
             list,
             openings: BTreeMap::new(),
             vector: Vector::default(),
+            floors: Floors::default(),
             bytes: 0,
             quota: None,
             connections: BTreeSet::new(),
@@ -85,6 +89,16 @@ impl Mailbox {
 
     fn lists(&self, pseudonym: &Pseudonym) -> bool {
         self.list.flags(pseudonym) & (GET | CLOSED) == GET
+    }
+
+    /// What a pseudonym may do.
+    pub(crate) fn flags(&self, pseudonym: &Pseudonym) -> u8 {
+        self.list.flags(pseudonym)
+    }
+
+    /// The pseudonym that a log was opened under.
+    pub(crate) fn opener(&self, log: &LogId) -> Option<Pseudonym> {
+        self.openings.get(log).map(LogOpening::pseudonym)
     }
 
     /// Why a pseudonym is not let in. A list that is full is the likelier reason to be missing on it.
@@ -277,6 +291,29 @@ impl<S: Storage> Replica for Visit<'_, S> {
         let taken = self.mailbox.state(statement, self.storage, self.limits)?;
         self.look_up();
         Ok(taken)
+    }
+
+    fn floor(&self) -> Result<Option<FloorRecord>, S::Error> {
+        Ok(self.mailbox.floors.newest().cloned())
+    }
+
+    fn cosigned_floor(&self) -> Result<Option<FloorRecord>, S::Error> {
+        Ok(self.mailbox.floors.newest_cosigned().cloned())
+    }
+
+    fn take_floor(&mut self, record: &FloorRecord) -> Result<FloorTaken, S::Error> {
+        if !self.may_put {
+            return Ok(FloorTaken::Passed);
+        }
+        self.mailbox.take_floor(record, self.storage, self.limits)
+    }
+
+    fn chunk(&self, name: &ChunkName) -> Result<Option<Vec<u8>>, S::Error> {
+        self.storage.chunk(&self.mailbox.id(), name)
+    }
+
+    fn put_chunk(&mut self, name: &ChunkName, bytes: &[u8]) -> Result<(), S::Error> {
+        self.mailbox.put_chunk(name, bytes, self.storage)
     }
 }
 

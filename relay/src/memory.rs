@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use ties_sealed_log::{
-    AccessStatement, Appended, Entry, EntryName, Log, LogId, LogOpening, MailboxId, MemoryLog, Pseudonym,
-    StatementName, Tip, Vector,
+    AccessStatement, Appended, ChunkName, Entry, EntryName, Freed, Log, LogId, LogOpening, MailboxId, MemoryLog, Prune,
+    Pseudonym, StatementName, Tip, Vector,
 };
 
 use crate::storage::Storage;
@@ -26,6 +26,8 @@ struct Contents {
     statements: BTreeMap<StatementName, Vec<u8>>,
     openings: BTreeMap<LogId, Vec<u8>>,
     entries: MemoryLog,
+    floors: Vec<(bool, Vec<u8>)>,
+    chunks: BTreeMap<ChunkName, Vec<u8>>,
     bytes: u64,
     quota: Option<u64>,
 }
@@ -141,5 +143,45 @@ impl Storage for MemoryStorage {
             contents.bytes += entry.bytes().len() as u64;
         }
         Ok(verdict)
+    }
+
+    fn rebase(&mut self, mailbox: &MailboxId, log: &LogId, tips: &[Tip]) -> Result<Option<Freed>, Infallible> {
+        let contents = self.boxes.entry(*mailbox).or_default();
+        let freed = contents.entries.rebase(log, tips, &mut |_| false)?;
+        contents.bytes -= freed.map_or(0, |freed| freed.bytes);
+        Ok(freed)
+    }
+
+    fn floors(&self, mailbox: &MailboxId) -> Result<Vec<(bool, Vec<u8>)>, Infallible> {
+        Ok(self.boxes.get(mailbox).map_or_else(Vec::new, |contents| contents.floors.clone()))
+    }
+
+    fn set_floors(&mut self, mailbox: &MailboxId, floors: &[(bool, Vec<u8>)]) -> Result<(), Infallible> {
+        let contents = self.boxes.entry(*mailbox).or_default();
+        let size = |floors: &[(bool, Vec<u8>)]| floors.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        contents.bytes = contents.bytes - size(&contents.floors) + size(floors);
+        contents.floors = floors.to_vec();
+        Ok(())
+    }
+
+    fn chunks(&self, mailbox: &MailboxId) -> Result<Vec<ChunkName>, Infallible> {
+        Ok(self.boxes.get(mailbox).into_iter().flat_map(|contents| contents.chunks.keys()).copied().collect())
+    }
+
+    fn chunk(&self, mailbox: &MailboxId, name: &ChunkName) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.boxes.get(mailbox).and_then(|contents| contents.chunks.get(name).cloned()))
+    }
+
+    fn put_chunk(&mut self, mailbox: &MailboxId, name: &ChunkName, bytes: &[u8]) -> Result<(), Infallible> {
+        let contents = self.boxes.entry(*mailbox).or_default();
+        contents.bytes += bytes.len() as u64;
+        contents.chunks.insert(*name, bytes.to_vec());
+        Ok(())
+    }
+
+    fn remove_chunk(&mut self, mailbox: &MailboxId, name: &ChunkName) -> Result<(), Infallible> {
+        let contents = self.boxes.entry(*mailbox).or_default();
+        contents.bytes -= contents.chunks.remove(name).map_or(0, |bytes| bytes.len() as u64);
+        Ok(())
     }
 }

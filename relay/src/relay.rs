@@ -184,12 +184,13 @@ impl Relay {
     /// # Errors
     /// When the storage fails.
     pub fn finish<S: Storage>(&mut self, now: Duration, storage: &mut S) -> Result<Vec<Output>, S::Error> {
-        let mut turn = Turn::new(now, storage);
         let mut present = Vec::new();
         for mailbox in self.mailboxes.values_mut().filter(|mailbox| mailbox.changed) {
+            mailbox.reconsider_floors(storage, &self.limits)?;
             mailbox.changed = false;
             present.extend(mailbox.connections.iter().map(|connection| (mailbox.id(), *connection)));
         }
+        let mut turn = Turn::new(now, storage);
         for (mailbox, connection) in present {
             if self.is_still_admitted(connection, &mailbox) {
                 self.converse(connection, ties_sync::Input::Changed, &mut turn)?;
@@ -292,7 +293,7 @@ impl Relay {
             self.close(id, ClosingReason::Refused, turn);
             return Ok(());
         };
-        let is_request = !matches!(message, Message::Entries(_) | Message::Ack { .. });
+        let is_request = !matches!(message, Message::Entries(_) | Message::Chunks(_) | Message::Ack { .. });
         if let Some(wait) = is_request.then(|| connection.pace.count(turn.now, &self.limits)).flatten() {
             turn.out.push(Output::Pause(id, wait));
         }

@@ -42,6 +42,7 @@ pub struct Settings {
 #[expect(missing_docs, reason = "each is a field of Limits, which says what it means")]
 pub struct LimitSettings {
     pub mailbox_size: Option<Size>,
+    pub prune: Option<bool>,
     pub pseudonyms_per_mailbox: Option<usize>,
     pub logs_per_mailbox: Option<usize>,
     pub mailboxes_per_key: Option<u32>,
@@ -194,6 +195,7 @@ impl LimitSettings {
     fn over(self, other: Self) -> Self {
         Self {
             mailbox_size: self.mailbox_size.or(other.mailbox_size),
+            prune: self.prune.or(other.prune),
             pseudonyms_per_mailbox: self.pseudonyms_per_mailbox.or(other.pseudonyms_per_mailbox),
             logs_per_mailbox: self.logs_per_mailbox.or(other.logs_per_mailbox),
             mailboxes_per_key: self.mailboxes_per_key.or(other.mailboxes_per_key),
@@ -223,6 +225,7 @@ impl LimitSettings {
         let time = |seconds: Option<u64>, usual: Duration| seconds.map_or(usual, Duration::from_secs);
         let limits = Limits {
             mailbox_bytes: self.mailbox_size.map_or(usual.mailbox_bytes, |size| size.0),
+            prunes: self.prune.unwrap_or(usual.prunes),
             pseudonyms: self.pseudonyms_per_mailbox.unwrap_or(usual.pseudonyms),
             logs: self.logs_per_mailbox.unwrap_or(usual.logs),
             mailboxes_per_key: self.mailboxes_per_key.unwrap_or(usual.mailboxes_per_key),

@@ -1,7 +1,7 @@
 //! Where a relay keeps what it must not forget.
 
 use ties_sealed_log::{
-    AccessStatement, Appended, Entry, EntryName, LogId, LogOpening, MailboxId, Pseudonym, Tip, Vector,
+    AccessStatement, Appended, ChunkName, Entry, EntryName, Freed, LogId, LogOpening, MailboxId, Pseudonym, Tip, Vector,
 };
 
 use crate::token::{TokenHash, TokenRecord};
@@ -58,7 +58,7 @@ pub trait Storage {
     /// Every tip of every log of a mailbox.
     fn vector(&self, mailbox: &MailboxId) -> Result<Vector, Self::Error>;
 
-    /// The bytes of all entries of a mailbox.
+    /// The bytes of all entries, chunks and floor records of a mailbox.
     fn bytes(&self, mailbox: &MailboxId) -> Result<u64, Self::Error>;
 
     /// See [`ties_sealed_log::Log::tips`].
@@ -78,4 +78,25 @@ pub trait Storage {
 
     /// See [`ties_sealed_log::Log::append`].
     fn append(&mut self, mailbox: &MailboxId, entry: &Entry) -> Result<Appended, Self::Error>;
+
+    /// See [`ties_sealed_log::Prune::rebase`]; nothing is kept of what goes.
+    fn rebase(&mut self, mailbox: &MailboxId, log: &LogId, tips: &[Tip]) -> Result<Option<Freed>, Self::Error>;
+
+    /// The floor records of a mailbox in their order, exact bytes, and whether each is staged only.
+    fn floors(&self, mailbox: &MailboxId) -> Result<Vec<(bool, Vec<u8>)>, Self::Error>;
+
+    /// Puts these floor records in place of all that there were.
+    fn set_floors(&mut self, mailbox: &MailboxId, floors: &[(bool, Vec<u8>)]) -> Result<(), Self::Error>;
+
+    /// The names of all chunks of a mailbox.
+    fn chunks(&self, mailbox: &MailboxId) -> Result<Vec<ChunkName>, Self::Error>;
+
+    /// A chunk, exact bytes.
+    fn chunk(&self, mailbox: &MailboxId, name: &ChunkName) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Keeps a chunk that is not here yet.
+    fn put_chunk(&mut self, mailbox: &MailboxId, name: &ChunkName, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// Lets go of a chunk.
+    fn remove_chunk(&mut self, mailbox: &MailboxId, name: &ChunkName) -> Result<(), Self::Error>;
 }

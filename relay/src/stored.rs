@@ -2,9 +2,11 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `relay/mailboxes` | mailbox | its number (u32), bytes of its entries (u64), bytes it may hold (u64; 0: as any other) |
+//! | `relay/mailboxes` | mailbox | its number (u32), bytes of its entries, chunks and floor records (u64), bytes it may hold (u64; 0: as any other) |
 //! | `relay/statements` | number, name of the statement | its exact bytes |
 //! | `relay/openings` | number, log | its exact bytes |
+//! | `relay/floors` | number, place in their order (u32) | 0 kept or 1 staged (u8), the floor record's exact bytes |
+//! | `relay/chunks` | number, name of the chunk | its exact bytes |
 //! | `relay/members` | pseudonym, mailbox | nothing |
 //! | `relay/makers` | pseudonym | mailboxes that it made without a token (u32) |
 //! | `relay/tokens` | hash of the token | mailboxes left (u32), end and beginning in seconds since 1970 (u64 each), mailboxes allowed (u32), bytes for each (u64; 0: as any other), label (UTF-8) |
@@ -15,10 +17,12 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
 use std::time::Duration;
 
 use ties_sealed_log::{
-    AccessStatement, Appended, Entry, EntryName, Log, LogId, LogOpening, MailboxId, Pseudonym, Tip, Vector,
+    AccessStatement, Appended, ChunkName, Entry, EntryName, Freed, Log, LogId, LogOpening, MailboxId, Prune, Pseudonym,
+    Tip, Vector,
 };
 use ties_store::{Read, Snapshot, Store, StoreError, StoredLog, Table, Transaction};
 
@@ -167,6 +171,15 @@ impl<'s> Batch<'s> {
         Ok(row)
     }
 
+    /// Takes bytes off a mailbox's account and puts others on it.
+    fn charge(&mut self, mailbox: &MailboxId, less: u64, more: u64) -> Result<(), StoreError> {
+        let mut row = self.make_row(mailbox)?;
+        row.bytes = row.bytes.saturating_sub(less) + more;
+        row.unsaved = true;
+        self.rows.get_mut().insert(*mailbox, Some(row));
+        Ok(())
+    }
+
     fn values(&self, table: Table, mailbox: &MailboxId) -> Result<Vec<Vec<u8>>, StoreError> {
         let Some(row) = self.row(mailbox)? else { return Ok(Vec::new()) };
         let pairs = self.read().pairs(table, &row.number.to_be_bytes())?;
@@ -283,6 +296,65 @@ impl Storage for Batch<'_> {
         }
         Ok(verdict)
     }
+
+    fn rebase(&mut self, mailbox: &MailboxId, log: &LogId, tips: &[Tip]) -> Result<Option<Freed>, StoreError> {
+        let row = self.make_row(mailbox)?;
+        let freed = self.write()?.log(row.number).rebase(log, tips, &mut |_| false)?;
+        self.charge(mailbox, freed.map_or(0, |freed| freed.bytes), 0)?;
+        Ok(freed)
+    }
+
+    fn floors(&self, mailbox: &MailboxId) -> Result<Vec<(bool, Vec<u8>)>, StoreError> {
+        let floor = |row: Vec<u8>| match row.split_first() {
+            Some((staged @ (0 | 1), bytes)) => Ok((*staged == 1, bytes.to_vec())),
+            _ => Err(damaged("a floor's row does not parse")),
+        };
+        self.values(FLOORS, mailbox)?.into_iter().map(floor).collect()
+    }
+
+    fn set_floors(&mut self, mailbox: &MailboxId, floors: &[(bool, Vec<u8>)]) -> Result<(), StoreError> {
+        let number = self.make_row(mailbox)?.number;
+        let before = self.floors(mailbox)?;
+        let transaction = self.write()?;
+        transaction.remove_all(FLOORS, &number.to_be_bytes())?;
+        for (place, (staged, bytes)) in (0_u32..).zip(floors) {
+            let key = [number.to_be_bytes(), place.to_be_bytes()].concat();
+            transaction.put(FLOORS, &key, &[&[u8::from(*staged)][..], bytes].concat())?;
+        }
+        let size = |floors: &[(bool, Vec<u8>)]| floors.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        self.charge(mailbox, size(&before), size(floors))
+    }
+
+    fn chunks(&self, mailbox: &MailboxId) -> Result<Vec<ChunkName>, StoreError> {
+        let Some(row) = self.row(mailbox)? else { return Ok(Vec::new()) };
+        let mut names = Vec::new();
+        let (start, end) = (row.number.to_be_bytes(), row.number.checked_add(1).map(u32::to_be_bytes));
+        let range =
+            (Bound::Included(&start[..]), end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..])));
+        self.read().visit_keys(CHUNKS, range, &mut |key| {
+            names.extend(key.get(4..).and_then(|name| name.try_into().ok()).map(ChunkName));
+            ControlFlow::Continue(())
+        })?;
+        Ok(names)
+    }
+
+    fn chunk(&self, mailbox: &MailboxId, name: &ChunkName) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(row) = self.row(mailbox)? else { return Ok(None) };
+        self.read().get(CHUNKS, &chunk_key(row.number, name))
+    }
+
+    fn put_chunk(&mut self, mailbox: &MailboxId, name: &ChunkName, bytes: &[u8]) -> Result<(), StoreError> {
+        let number = self.make_row(mailbox)?.number;
+        self.write()?.put(CHUNKS, &chunk_key(number, name), bytes)?;
+        self.charge(mailbox, 0, bytes.len() as u64)
+    }
+
+    fn remove_chunk(&mut self, mailbox: &MailboxId, name: &ChunkName) -> Result<(), StoreError> {
+        let Some(chunk) = self.chunk(mailbox, name)? else { return Ok(()) };
+        let number = self.make_row(mailbox)?.number;
+        self.write()?.remove(CHUNKS, &chunk_key(number, name))?;
+        self.charge(mailbox, chunk.len() as u64, 0)
+    }
 }
 
 impl std::fmt::Debug for Batch<'_> {
@@ -353,6 +425,10 @@ impl Numbers<'_> {
     }
 }
 
+fn chunk_key(number: u32, name: &ChunkName) -> Vec<u8> {
+    [&number.to_be_bytes()[..], name.as_bytes()].concat()
+}
+
 fn damaged(what: &str) -> StoreError {
     StoreError::Damaged(what.to_owned())
 }
@@ -360,6 +436,8 @@ fn damaged(what: &str) -> StoreError {
 const MAILBOXES: Table = Table::named("relay/mailboxes");
 const STATEMENTS: Table = Table::named("relay/statements");
 const OPENINGS: Table = Table::named("relay/openings");
+const FLOORS: Table = Table::named("relay/floors");
+const CHUNKS: Table = Table::named("relay/chunks");
 const MEMBERS: Table = Table::named("relay/members");
 const MAKERS: Table = Table::named("relay/makers");
 const TOKENS: Table = Table::named("relay/tokens");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{ALL, Device, first_statement, key};
 use ties_relay::{Batch, InviteToken, MemoryStorage, Storage, TokenRecord};
-use ties_sealed_log::{Appended, GET, LogOpening, MailboxId, PUT, Tip};
+use ties_sealed_log::{Appended, ChunkName, GET, LogOpening, MailboxId, PUT, Tip};
 use ties_store::Store;
 
 #[expect(clippy::unwrap_used, reason = "a test")]
@@ -79,6 +79,40 @@ fn holds<S: Storage>(storage: &mut S) {
     storage.put_token(&token, &record).unwrap();
     storage.hold().unwrap();
     assert_eq!(storage.token(&token).unwrap(), Some(record));
+
+    let bytes = storage.bytes(&here).unwrap();
+    assert_eq!(storage.base(&here, &log).unwrap(), []);
+    let cut = Tip { seq: 2, name: entries[1].name() };
+    assert_eq!(storage.rebase(&here, &log, &[Tip { seq: 2, name: entries[2].name() }]).unwrap(), None);
+    let freed = storage.rebase(&here, &log, &[cut]).unwrap().unwrap();
+    assert_eq!((freed.entries, storage.bytes(&here).unwrap()), (2, bytes - freed.bytes));
+    assert_eq!(storage.base(&here, &log).unwrap(), [cut]);
+    assert_eq!(storage.after(&here, &log, 0, usize::MAX).unwrap(), entries[2..]);
+    assert_eq!(storage.append(&here, &entries[0]).unwrap(), Appended::Below);
+
+    let bytes = storage.bytes(&here).unwrap();
+    let chunks = [b"a chunk".to_vec(), b"another chunk".to_vec()];
+    let names = chunks.each_ref().map(|chunk| ChunkName::of(chunk));
+    assert_eq!(storage.chunks(&here).unwrap(), []);
+    assert_eq!(storage.chunk(&here, &names[0]).unwrap(), None);
+    for (name, chunk) in names.iter().zip(&chunks) {
+        storage.put_chunk(&here, name, chunk).unwrap();
+        assert_eq!(storage.chunk(&here, name).unwrap().as_ref(), Some(chunk));
+    }
+    let mut sorted = names.to_vec();
+    sorted.sort();
+    assert_eq!(storage.chunks(&here).unwrap(), sorted);
+    assert_eq!(storage.chunks(&elsewhere).unwrap(), []);
+    let floors = [(false, b"an older floor".to_vec()), (false, b"a floor".to_vec()), (true, b"a third".to_vec())];
+    assert_eq!(storage.floors(&here).unwrap(), []);
+    storage.set_floors(&here, &floors).unwrap();
+    assert_eq!(storage.floors(&here).unwrap(), floors);
+    assert_eq!(storage.bytes(&here).unwrap(), bytes + 7 + 13 + 14 + 7 + 7);
+    storage.set_floors(&here, &floors[1..2]).unwrap();
+    storage.remove_chunk(&here, &names[1]).unwrap();
+    storage.remove_chunk(&here, &names[1]).unwrap();
+    assert_eq!(storage.floors(&here).unwrap(), floors[1..2]);
+    assert_eq!(storage.bytes(&here).unwrap(), bytes + 7 + 7);
 
     assert_eq!(storage.quota(&here).unwrap(), None);
     storage.set_quota(&here, 7 << 30).unwrap();

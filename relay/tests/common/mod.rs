@@ -10,11 +10,11 @@ use rand_chacha::rand_core::SeedableRng;
 use ties_net::ClosingReason;
 use ties_relay::{ConnectionId, Identity, Input, Limits, MemoryStorage, Output, Relay};
 use ties_sealed_log::{
-    AccessList, AccessStatement, Appended, CLOSED, Entry, EntryName, EpochId, EpochKey, GET, Log, LogId, LogKey,
-    LogOpening, MANAGE, MailboxId, MemoryLog, PUT, Payload, Position, Pseudonym, PseudonymKey, RelaySecret, Sealed,
-    Secret, SpaceId, StatementBody, Tip, Vector,
+    AccessList, AccessStatement, Appended, CLOSED, ChunkName, Entry, EntryName, EpochId, EpochKey, FloorRecord, GET,
+    Log, LogId, LogKey, LogOpening, MANAGE, MailboxId, MemoryLog, PUT, Payload, Position, Prune, Pseudonym,
+    PseudonymKey, RelaySecret, Sealed, Secret, SpaceId, StatementBody, Tip, Vector,
 };
-use ties_sync::{Channel, ExpectHello, Message, Refusal, Replica, Session, Taken};
+use ties_sync::{Channel, ExpectHello, FloorTaken, Message, Refusal, Replica, Session, Taken};
 
 pub(crate) const ALL: u8 = PUT | GET | MANAGE;
 
@@ -41,6 +41,8 @@ pub(crate) struct Device {
     pub(crate) log: MemoryLog,
     pub(crate) openings: BTreeMap<LogId, Vec<u8>>,
     pub(crate) list: AccessList,
+    pub(crate) floor: Option<FloorRecord>,
+    pub(crate) chunks: BTreeMap<ChunkName, Vec<u8>>,
     rng: ChaCha20Rng,
 }
 
@@ -52,7 +54,8 @@ impl Device {
         let opening = LogOpening::new(&list.mailbox(), &log_key, &key);
         let openings = BTreeMap::from([(log_key.id(), opening.as_bytes().to_vec())]);
         let rng = ChaCha20Rng::from_seed([number; 32]);
-        Self { key, log_key, log: MemoryLog::default(), openings, list, rng }
+        let (floor, chunks) = (None, BTreeMap::new());
+        Self { key, log_key, log: MemoryLog::default(), openings, list, floor, chunks, rng }
     }
 
     pub(crate) fn mailbox(&self) -> MailboxId {
@@ -154,6 +157,51 @@ impl Replica for Device {
     fn state(&mut self, statement: &[u8]) -> Result<Result<(), Refusal>, Infallible> {
         let statement = AccessStatement::verify(statement).expect("a relay checks statements");
         Ok(self.list.add(statement).map(drop).map_err(|_| Refusal::Invalid))
+    }
+
+    fn floor(&self) -> Result<Option<FloorRecord>, Infallible> {
+        Ok(self.floor.clone())
+    }
+
+    fn take_floor(&mut self, record: &FloorRecord) -> Result<FloorTaken, Infallible> {
+        let is_missing = |name: &ChunkName| !self.chunks.contains_key(name);
+        if self.is_short_of(record) {
+            let missing: Vec<_> = record.chunks().iter().map(|(name, _)| *name).filter(is_missing).collect();
+            if !missing.is_empty() {
+                return Ok(FloorTaken::Wanted(missing));
+            }
+            self.prune(record);
+        }
+        if self.floor.as_ref().is_none_or(|held| record.supersedes(held)) {
+            self.floor = Some(record.clone());
+        }
+        Ok(FloorTaken::Held)
+    }
+
+    fn chunk(&self, name: &ChunkName) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.chunks.get(name).cloned())
+    }
+
+    fn put_chunk(&mut self, name: &ChunkName, bytes: &[u8]) -> Result<(), Infallible> {
+        self.chunks.insert(*name, bytes.to_vec());
+        Ok(())
+    }
+}
+
+impl Device {
+    fn is_short_of(&self, record: &FloorRecord) -> bool {
+        record.cut().iter().any(|line| {
+            let base = self.log.base(&line.log).expect("memory never fails");
+            let here = self.log.names(&line.log, line.tip.seq).expect("memory never fails");
+            !here.contains(&line.tip.name) && base.iter().all(|base| base.seq < line.tip.seq)
+        })
+    }
+
+    /// Drops what a checkpoint holds.
+    pub(crate) fn prune(&mut self, record: &FloorRecord) {
+        for log in record.logs() {
+            self.log.rebase(&log, &record.cut_of(&log), &mut |_| false).expect("memory never fails");
+        }
     }
 }
 
