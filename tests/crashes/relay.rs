@@ -1,5 +1,6 @@
-//! The same of a relay's store: after any crash it opens and holds every entry and statement that was acknowledged,
-//! and a batch that was not is there whole or not at all.
+//! The same of a relay's store: after any crash it opens and holds every entry, statement, checkpoint and chunk that was
+//! acknowledged, has dropped what lies below a checkpoint or has not, and a batch that was not acknowledged is there whole
+//! or not at all.
 //!
 //! `TIES_RELAY_CRASHES` says how many times (200 by default).
 
@@ -7,8 +8,8 @@ use std::collections::BTreeMap;
 
 use ties_relay::{Batch, Storage as _};
 use ties_sealed_log::{
-    AccessStatement, Appended, Entry, EpochId, EpochKey, GET, LogKey, LogOpening, MANAGE, MailboxId, PUT, Payload,
-    Position, PseudonymKey, Sealed, Secret, SpaceId, StatementBody,
+    AccessStatement, Appended, ChunkName, Entry, EpochId, EpochKey, GET, LogKey, LogOpening, MANAGE, MailboxId, PUT,
+    Payload, Position, PseudonymKey, Sealed, Secret, SpaceId, StatementBody, Tip,
 };
 use ties_store::StoreError;
 use ties_tests::{CrashingDisk, Dice, new_disk, open};
@@ -20,7 +21,7 @@ const PER_LIFE: u64 = 20;
 const ENOUGH: u64 = 200;
 
 /// What must have happened in two hundred crashes, or they prove too little.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "killed between two writes",
     "power lost, every write kept",
     "power lost, writes torn",
@@ -28,6 +29,7 @@ const KINDS: [&str; 7] = [
     "while it was opened",
     "unacknowledged batch is there whole",
     "unacknowledged batch is not there",
+    "entries dropped below a checkpoint",
 ];
 
 #[test]
@@ -68,8 +70,27 @@ struct Held(BTreeMap<MailboxId, Mailbox>);
 struct Mailbox {
     statements: Vec<Vec<u8>>,
     openings: Vec<Vec<u8>>,
-    /// The entries of each log, in order.
+    /// The entries of each log, in order, those that were dropped too.
     logs: BTreeMap<u8, Vec<Entry>>,
+    /// Up to which entry each log was dropped.
+    bases: BTreeMap<u8, Tip>,
+    floors: Vec<(bool, Vec<u8>)>,
+    chunks: BTreeMap<ChunkName, Vec<u8>>,
+}
+
+impl Mailbox {
+    /// The entries of a log that are still there.
+    fn left(&self, number: u8) -> impl Iterator<Item = &Entry> {
+        let base = self.bases.get(&number).map_or(0, |tip| tip.seq);
+        self.logs.get(&number).into_iter().flatten().filter(move |entry| entry.seq() > base)
+    }
+
+    /// What the mailbox is charged with.
+    fn bytes(&self) -> u64 {
+        let entries = self.logs.keys().flat_map(|number| self.left(*number)).map(|entry| entry.bytes().len());
+        let floors = self.floors.iter().map(|(_, bytes)| bytes.len());
+        entries.chain(floors).chain(self.chunks.values().map(Vec::len)).sum::<usize>() as u64
+    }
 }
 
 impl Host {
@@ -115,6 +136,10 @@ impl Host {
                 assert!(self.disk.has_failed(), "a batch fails on a disk that works: {error:?}");
                 return Some(held);
             }
+            let dropped = |held: &Held| held.0.values().flat_map(|mailbox| mailbox.bases.clone()).collect::<Vec<_>>();
+            if dropped(&held) != dropped(&self.held) {
+                self.count("entries dropped below a checkpoint");
+            }
             self.held = held;
             self.count("batches acknowledged");
         }
@@ -137,8 +162,11 @@ impl Host {
             self.held = found;
         }
         for (id, mailbox) in &self.held.0 {
-            let bytes = mailbox.logs.values().flatten().map(|entry| entry.bytes().len() as u64).sum::<u64>();
-            assert_eq!(batch.bytes(id).unwrap(), bytes, "the mailbox is charged with other bytes than it holds");
+            assert_eq!(
+                batch.bytes(id).unwrap(),
+                mailbox.bytes(),
+                "the mailbox is charged with other bytes than it holds"
+            );
         }
     }
 
@@ -170,8 +198,57 @@ fn take_in(mut batch: Batch<'_>, held: &mut Held, dice: &mut Dice) -> Result<(),
                 assert_eq!(batch.append(id, entry)?, Appended::Extended);
             }
         }
+        take_checkpoint(&mut batch, id, mailbox, old)?;
     }
     batch.commit()
+}
+
+/// Writes what a mailbox's checkpoints are now, and drops what lies below them.
+fn take_checkpoint(
+    batch: &mut Batch<'_>,
+    id: &MailboxId,
+    mailbox: &Mailbox,
+    old: Option<&Mailbox>,
+) -> Result<(), StoreError> {
+    let none = Mailbox::default();
+    let old = old.unwrap_or(&none);
+    for (name, chunk) in mailbox.chunks.iter().filter(|(name, _)| !old.chunks.contains_key(*name)) {
+        batch.put_chunk(id, name, chunk)?;
+    }
+    for (number, tip) in mailbox.bases.iter().filter(|(number, tip)| old.bases.get(*number) != Some(*tip)) {
+        let freed = batch.rebase(id, &log_key(id, *number).id(), &[*tip])?;
+        assert!(freed.is_some_and(|freed| freed.entries > 0), "the log is cut at an entry of its own");
+    }
+    for name in old.chunks.keys().filter(|name| !mailbox.chunks.contains_key(*name)) {
+        batch.remove_chunk(id, name)?;
+    }
+    if mailbox.floors != old.floors {
+        batch.set_floors(id, &mailbox.floors)?;
+    }
+    Ok(())
+}
+
+/// At times a mailbox gets a checkpoint: a record and chunks, of which it keeps those of two; and logs are cut short.
+fn plan_checkpoint(mailbox: &mut Mailbox, dice: &mut Dice) {
+    if !dice.per_mille(200) {
+        return;
+    }
+    mailbox.floors.push((dice.per_mille(300), dice.bytes(300)));
+    if mailbox.floors.len() > 2 {
+        mailbox.floors.remove(0);
+    }
+    let chunk = dice.bytes(2_000);
+    if mailbox.chunks.len() > 3 {
+        mailbox.chunks.pop_first();
+    }
+    mailbox.chunks.insert(ChunkName::of(&chunk), chunk);
+    for (number, entries) in &mailbox.logs {
+        let at = &entries[dice.index(entries.len())];
+        let base = mailbox.bases.get(number).map_or(0, |tip| tip.seq);
+        if at.seq() > base {
+            mailbox.bases.insert(*number, Tip { seq: at.seq(), name: at.name() });
+        }
+    }
 }
 
 /// Adds entries to some logs of some mailboxes.
@@ -188,6 +265,7 @@ fn plan(held: &mut Held, dice: &mut Dice) {
                 entries.push(next(id, number, entries.last(), dice));
             }
         }
+        plan_checkpoint(mailbox, dice);
     }
 }
 
@@ -237,10 +315,19 @@ fn found(batch: &Batch<'_>, id: &MailboxId, expected: &Mailbox) -> Option<Mailbo
     let statements = batch.statements(id).unwrap();
     let mut openings = batch.openings(id).unwrap();
     openings.sort();
-    let logs = expected.logs.keys().filter_map(|number| {
-        let entries = batch.after(id, &log_key(id, *number).id(), 0, usize::MAX).unwrap();
-        (!entries.is_empty()).then_some((*number, entries))
-    });
-    let mailbox = Mailbox { statements, openings, logs: logs.collect() };
+    let mut mailbox = Mailbox { statements, openings, floors: batch.floors(id).unwrap(), ..Mailbox::default() };
+    for (number, entries) in &expected.logs {
+        let log = log_key(id, *number).id();
+        let base = batch.base(id, &log).unwrap().pop();
+        let dropped = entries.iter().filter(|entry| base.is_some_and(|tip| entry.seq() <= tip.seq)).cloned();
+        let found: Vec<Entry> = dropped.chain(batch.after(id, &log, 0, usize::MAX).unwrap()).collect();
+        if !found.is_empty() {
+            mailbox.logs.insert(*number, found);
+        }
+        mailbox.bases.extend(base.map(|tip| (*number, tip)));
+    }
+    for name in batch.chunks(id).unwrap() {
+        mailbox.chunks.insert(name, batch.chunk(id, &name).unwrap().expect("a chunk that is listed is there"));
+    }
     (mailbox != Mailbox::default()).then_some(mailbox)
 }

@@ -42,6 +42,9 @@ fn write_the_valid_inputs() {
         };
         write("content", &name, &encode(&Sealed { kind, deps: Vec::new(), time: 7, body }));
     }
+    for (name, bytes) in hex_of_json("../crates/sealed-log/tests/vectors/checkpoints.json") {
+        write("checkpoint", &name, &bytes);
+    }
     write("packing", "text", &pack(&b"some text that repeats itself ".repeat(20)));
     write("packing", "short", &pack(b"no"));
     write("certificates", "device", device.certificate().as_bytes());

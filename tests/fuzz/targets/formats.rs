@@ -1,11 +1,14 @@
 //! Bytes that are signed, sealed or stored.
 
 use automerge::Automerge;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 use ties_engine::testing::{self as engine, Verdict};
 use ties_sealed_log::{
-    AccessList, AccessStatement, DeviceCert, Entry, EpochId, EpochKey, LogOpening, MailboxId, RecoveryCert,
-    RecoveryWords, Sealed, Secret, SpaceId, decode, encode, pack, unpack,
+    AccessList, AccessStatement, Chunk, ChunkSeal, DeviceCert, Entry, EpochId, EpochKey, FloorRecord, LogOpening,
+    MailboxId, Manifest, PartKind, RecoveryCert, RecoveryWords, Sealed, Secret, SpaceId, decode, encode, entries_of,
+    pack, pieces_of, unpack,
 };
 
 /// An entry as it comes from a peer, and as it lies in a store.
@@ -44,6 +47,32 @@ pub(super) fn certificates(bytes: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = RecoveryWords::parse(text);
+    }
+}
+
+/// A floor record, as anybody may bring one; and what a member who breaks the rules may put into chunks.
+pub(super) fn checkpoint(bytes: &[u8]) {
+    if let Ok(record) = FloorRecord::verify(bytes) {
+        assert_eq!(record.bytes(), bytes, "one record has one form");
+        assert!(record.covers(&record) && !record.supersedes(&record));
+    }
+    let (space, epoch, key) = (SpaceId([1; 32]), EpochId([2; 32]), EpochKey::new(Secret::new([3; 32])));
+    let keys = || [(&epoch, &key)];
+    if let Ok(chunk) = Chunk::new(bytes.to_vec()) {
+        let _ = Manifest::open(&chunk, &space, keys());
+    }
+    let seal = ChunkSeal { space: &space, epoch: &epoch, key: &key };
+    let sealed = |kind| Chunk::seal(seal, kind, bytes, &mut ChaCha20Rng::from_seed([1; 32]));
+    if let Ok(chunk) = sealed(PartKind::Manifest)
+        && let Ok(manifest) = Manifest::open(&chunk, &space, keys())
+    {
+        assert_eq!(encode(&manifest), bytes, "one manifest has one form");
+    }
+    if let Ok(chunk) = sealed(PartKind::Documents) {
+        let _ = pieces_of(&chunk, &space, keys());
+    }
+    if let Ok(chunk) = sealed(PartKind::Membership) {
+        let _ = entries_of(&chunk, PartKind::Membership, &space, keys());
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ("packing", formats::packing),
     ("certificates", formats::certificates),
     ("statements", formats::statements),
+    ("checkpoint", formats::checkpoint),
     ("change", formats::change),
     ("records", formats::records),
     ("backup", formats::backup),
