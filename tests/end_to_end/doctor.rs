@@ -54,6 +54,7 @@ fn a_healthy_device_is_told_so_and_roads_are_asked() {
         ("documents", "1 record says what the entries say"),
         ("rows", "lists and searches find"),
         ("waiting", "nothing waits"),
+        ("checkpoints", "none yet"),
         ("clock", "it fits"),
     ] {
         assert_says(&healthy, check, "ok", text);

@@ -7,7 +7,9 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use ties_book::Book;
-use ties_book::api::{Candidate, DeviceLogs, DeviceRow, Key, RelayRow, RemovedRow, Reply, Request, Status as State};
+use ties_book::api::{
+    Candidate, CheckpointRow, DeviceLogs, DeviceRow, Key, RelayRow, RemovedRow, Reply, Request, Status as State,
+};
 
 use super::{SCHEMA, device, lock};
 use crate::desk::{Desk, unexpected};
@@ -65,6 +67,7 @@ pub(super) fn json(state: &State, notices: &[String]) -> Value {
         "newer": state.newer,
         "removed": state.removed,
         "quarantined": state.quarantined,
+        "checkpoints": state.checkpoints,
         "contested": state.contested,
         "conflictCount": state.conflict_count,
         "conflicts": state.conflicts,
@@ -94,6 +97,7 @@ fn below(state: &State, now: Timestamp, keeper: &Keeper) -> Vec<String> {
     lines.extend(roads_kept(state, now, keeper));
     lines.extend(keeper.line(state));
     lines.extend(troubles(state));
+    lines.extend(checkpoints(state, now));
     lines.extend(contested(state));
     lines.extend(conflicts(state));
     lines
@@ -195,6 +199,23 @@ fn exchanged(device: &DeviceRow) -> Vec<String> {
         lines.push(Line::DeviceAhead.is(format!("{name} has {changes} {are} not here yet.")));
     }
     lines
+}
+
+/// A line for the newest checkpoint, and one for each of which something must be known.
+fn checkpoints(state: &State, now: Timestamp) -> Vec<String> {
+    let newest = state.checkpoints.iter().position(|one| one.standing != "differs");
+    let rows = state.checkpoints.iter().enumerate();
+    let shown = rows.filter(|(at, one)| Some(*at) == newest || ["differs", "unverified"].contains(&&*one.standing));
+    let line = |(_, one): (usize, &CheckpointRow)| {
+        let since = one.since.as_ref().map_or_else(String::new, |instant| format!(" ({})", since(instant, now)));
+        let text = format!("{}{since}", inline(&one.text));
+        match &*one.standing {
+            "differs" => Line::CheckpointDiffers.is(format!("{} {text}", palette::bad("!"))),
+            "unverified" => Line::CheckpointUnverified.is(format!("{} {text}", palette::warning("waiting:"))),
+            _ => Line::Checkpoint.is(palette::faint(&text)),
+        }
+    };
+    shown.map(line).collect()
 }
 
 /// One line for the fields that two devices set apart.
@@ -350,7 +371,8 @@ macro_rules! lines {
 
 lines! {
     Incarnations Copied DeviceLacks DeviceAhead NoRelay Synced NeverSynced ToSend Overdue Left Alert Failed NextByAgent
-    NextByChange NextBySync Agent AgentLocked NoAgent NoAgentNorAuto Waits Newer Quarantined NoMember Unaware Contested Handles
+    NextByChange NextBySync Agent AgentLocked NoAgent NoAgentNorAuto Waits Newer Quarantined NoMember Unaware Checkpoint CheckpointUnverified
+    CheckpointDiffers Contested Handles
     Handle MoreHandles HandleAdvice
 }
 
@@ -483,10 +505,33 @@ mod tests {
         }
         let others = [Keeper::Commands { auto: false }, agent(false), agent(true)];
         let all = others.iter().flat_map(|keeper| below(&troubled(), now, keeper)).collect::<Vec<_>>();
+        let checkpoint = |standing: &str| CheckpointRow { standing: standing.into(), ..CheckpointRow::default() };
+        for standing in ["same", "unverified", "differs"] {
+            checkpoints(&State { checkpoints: vec![checkpoint(standing)], ..State::default() }, now);
+        }
         assert!(plain(&all).contains("  next: tried again now") && plain(&all).contains("keeps the roads open"));
         assert!(below(&State::default(), now, &Keeper::Commands { auto: true }).len() == 2);
         let listed: BTreeSet<Line> = LINES.iter().copied().collect();
         assert_eq!(PRINTED.with_borrow(BTreeSet::clone), listed);
+    }
+
+    #[test]
+    fn the_newest_checkpoint_is_told_and_each_that_lies_or_stands_on_one_word() {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let row = |standing: &str, text: &str| CheckpointRow {
+            since: Some("2026-11-23T11:55:00Z".into()),
+            standing: standing.into(),
+            text: text.into(),
+            ..CheckpointRow::default()
+        };
+        let rows = vec![row("differs", "one that lies"), row("same", "the newest"), row("same", "an older one")];
+        let state = State { checkpoints: rows, ..State::default() };
+        let lines: Vec<String> =
+            checkpoints(&state, now).iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        assert_eq!(lines, ["! one that lies (5 minutes ago)", "the newest (5 minutes ago)"]);
+        let state = State { checkpoints: vec![row("unverified", "on one word")], ..State::default() };
+        let lines = checkpoints(&state, now);
+        assert_eq!(anstream::adapter::strip_str(&lines[0]).to_string(), "waiting: on one word (5 minutes ago)");
     }
 
     #[test]

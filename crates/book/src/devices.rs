@@ -1,8 +1,13 @@
 //! How things stand: devices, relays, what waits and why.
 
-use ties_engine::{Alert, AlertKind, Device, FolderStatus, Parked, RoadStatus, Role, SetAside, View, Waiting};
+use ties_engine::{
+    Alert, AlertKind, Checkpoint, CheckpointStanding, Device, FolderStatus, Parked, RoadStatus, Role, SetAside, View,
+    Waiting,
+};
 
-use crate::api::{BookError, DeviceRow, ErrorKind, HandleConflict, ParkedRow, RelayAlert, RelayRow, Reply, Status};
+use crate::api::{
+    BookError, CheckpointRow, DeviceRow, ErrorKind, HandleConflict, ParkedRow, RelayAlert, RelayRow, Reply, Status,
+};
 use crate::book::Book;
 use crate::conflicts;
 use crate::engine::fault;
@@ -38,9 +43,10 @@ impl Book {
             || status.folders.iter().any(|folder| folder.error.is_some() && folder.to_send > 0);
         let quarantined = self.space.quarantined().map_err(fault)?;
         let accused = status.roads.iter().any(|road| !road.alerts.is_empty());
+        let lied = status.checkpoints.iter().any(|one| one.standing == CheckpointStanding::Differs);
         let relays = road_rows(status.roads, status.folders, now);
         let overdue = relays.iter().any(|road| road.overdue) || parked.iter().any(|parked| parked.overdue);
-        let stuck = unsent || accused || overdue || status.bad > 0 || quarantined > 0;
+        let stuck = unsent || accused || lied || overdue || status.bad > 0 || quarantined > 0;
         let shared = handle::shared(&view)?;
         Ok(Reply::Status(Status {
             device_name: self.device_name()?,
@@ -54,6 +60,7 @@ impl Book {
             newer: status.newer,
             removed: self.removed()?,
             quarantined,
+            checkpoints: checkpoint_rows(&status.checkpoints),
             contested: conflicts::count(&view)?,
             conflict_count: shared.len(),
             conflicts: handle_conflicts(&view, shared.into_iter().take(MOST_CONFLICTS), MOST_HOLDERS)?,
@@ -68,6 +75,46 @@ impl Book {
         let view = self.view()?;
         let count = |prefix: &[u8]| -> Result<usize, BookError> { Ok(view.rows(prefix).map_err(fault)?.count()) };
         Ok((count(b"p")?, count(b"n")?))
+    }
+}
+
+/// Checkpoints as a face shows them.
+pub(crate) fn checkpoint_rows(checkpoints: &[Checkpoint]) -> Vec<CheckpointRow> {
+    let row = |one: &Checkpoint| CheckpointRow {
+        since: i64::try_from(one.since).ok().and_then(rfc3339),
+        maker: one.maker.clone(),
+        second: one.second.clone(),
+        standing: match one.standing {
+            CheckpointStanding::Unchecked => "unchecked",
+            CheckpointStanding::Same => "same",
+            CheckpointStanding::Started => "started",
+            CheckpointStanding::Unverified => "unverified",
+            CheckpointStanding::Differs => "differs",
+        }
+        .to_owned(),
+        bytes: one.bytes,
+        text: checkpoint(one),
+    };
+    checkpoints.iter().map(row).collect()
+}
+
+/// What is to be known of a checkpoint, in a sentence without its time.
+pub(crate) fn checkpoint(one: &Checkpoint) -> String {
+    let maker = one.maker.as_deref().unwrap_or("an unknown device");
+    match (one.standing, &one.second) {
+        (CheckpointStanding::Same, Some(second)) => format!("a checkpoint by {maker}, found right by {second}"),
+        (CheckpointStanding::Same, None) => format!("a checkpoint by {maker}; no second device has compared it yet"),
+        (CheckpointStanding::Unchecked, _) => format!("a checkpoint by {maker}, not compared with this device yet"),
+        (CheckpointStanding::Started, second) => {
+            let second = second.as_deref().unwrap_or("another device");
+            format!("this device started from a checkpoint by {maker}, found right by {second}")
+        }
+        (CheckpointStanding::Unverified, _) => {
+            format!("this device started from a checkpoint by {maker}, and no second device has compared it yet")
+        }
+        (CheckpointStanding::Differs, _) => format!(
+            "a checkpoint by {maker} says something else than the changes here: it was not signed, and no new device gets it from here"
+        ),
     }
 }
 
@@ -249,6 +296,32 @@ const LONGEST_NAME: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_standing_of_a_checkpoint_has_its_sentence() {
+        let sentence = |standing, second: Option<&str>| {
+            let (maker, second) = (Some("laptop".to_owned()), second.map(str::to_owned));
+            checkpoint(&Checkpoint { since: 0, maker, second, standing, bytes: 1 })
+        };
+        for (standing, second, text) in [
+            (CheckpointStanding::Same, Some("phone"), "a checkpoint by laptop, found right by phone"),
+            (CheckpointStanding::Same, None, "a checkpoint by laptop; no second device has compared it yet"),
+            (CheckpointStanding::Unchecked, None, "a checkpoint by laptop, not compared with this device yet"),
+            (
+                CheckpointStanding::Started,
+                Some("phone"),
+                "this device started from a checkpoint by laptop, found right by phone",
+            ),
+            (
+                CheckpointStanding::Unverified,
+                None,
+                "this device started from a checkpoint by laptop, and no second device has compared it yet",
+            ),
+        ] {
+            assert_eq!(sentence(standing, second), text);
+        }
+        assert!(sentence(CheckpointStanding::Differs, None).starts_with("a checkpoint by laptop says something else"));
+    }
 
     #[test]
     fn a_device_has_a_readable_name() {

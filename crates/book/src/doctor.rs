@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ties_engine::{DocumentCheck, Fault, LogCheck, RoadError, Status};
+use ties_engine::{Checkpoint, CheckpointStanding, DocumentCheck, Fault, LogCheck, RoadError, Status};
 
 use crate::api::{BookError, Check, Event, Face, Reply};
 use crate::book::Book;
-use crate::devices::{accusation, set_aside, waits};
+use crate::devices::{accusation, checkpoint, set_aside, waits};
 use crate::engine::fault;
 use crate::findings::Finding;
 use crate::network::in_one_line;
@@ -21,6 +21,7 @@ impl Book {
         checks.extend(self.documents(repair, whole, face)?);
         checks.push(self.rows(repair, face)?);
         checks.extend(self.waiting()?);
+        checks.extend(self.checkpoints()?);
         checks.extend(self.clock()?);
         checks.extend(self.roads(offline, face).await?);
         Ok(Reply::Checked { checks })
@@ -64,6 +65,11 @@ impl Book {
     fn waiting(&self) -> Result<Vec<Check>, BookError> {
         let (status, held) = (self.space.status().map_err(fault)?, self.space.quarantined().map_err(fault)?);
         Ok(waiting_found(&status, held, self.space.now()))
+    }
+
+    fn checkpoints(&self) -> Result<Vec<Check>, BookError> {
+        let found = self.space.checkpoints().map_err(fault)?;
+        Ok(checkpoints_found(&found, self.space.keeps_checkpoints().map_err(fault)?))
     }
 
     fn clock(&self) -> Result<Vec<Check>, BookError> {
@@ -156,6 +162,24 @@ fn waiting_found(status: &Status, held: u64, now: u64) -> Vec<Check> {
         checks.push(Finding::NothingWaits.says("nothing waits"));
     }
     checks
+}
+
+/// What a new device would start from, and what this one started from; the newest is first.
+fn checkpoints_found(found: &[Checkpoint], kept: bool) -> Vec<Check> {
+    let newest = found.iter().position(|one| one.standing != CheckpointStanding::Differs);
+    let finding = |(at, one): (usize, &Checkpoint)| match one.standing {
+        CheckpointStanding::Differs => Some(Finding::CheckpointDiffers.says(checkpoint(one))),
+        CheckpointStanding::Unverified => Some(Finding::CheckpointUnverified.says(checkpoint(one))),
+        _ => (Some(at) == newest).then(|| Finding::Checkpoint.says(checkpoint(one))),
+    };
+    let checks: Vec<Check> = found.iter().enumerate().filter_map(finding).collect();
+    match (checks.is_empty(), kept) {
+        (false, _) => checks,
+        (true, true) => {
+            vec![Finding::NoCheckpoint.says("none yet: one is made when there is enough to start from")]
+        }
+        (true, false) => vec![Finding::KeepsNoCheckpoints.says("none: this device makes and takes none")],
+    }
 }
 
 fn clock_found<'a>(
@@ -268,6 +292,7 @@ mod tests {
             newer: 0,
             bad: 0,
             set_aside: Vec::new(),
+            checkpoints: Vec::new(),
             recovery: None,
         }
     }
@@ -287,7 +312,7 @@ mod tests {
             is_more: false,
             unsent_since: None,
             error: None,
-            alerts: vec![Alert { kind: AlertKind::Forked, since: 0 }],
+            alerts: vec![Alert { kind: AlertKind::Forked, since: 0, last: 0, times: 1 }],
         }
     }
 
@@ -300,6 +325,8 @@ mod tests {
         let waits = waiting.map(|why| Parked { why, count: 1, since: Some(0) }).to_vec();
         let troubled = Status { waiting: waits, newer: 1, bad: 1, ..status() };
         let roads = Status { roads: vec![relay(), relay()], ..status() };
+        let of = |standing| Checkpoint { since: 0, maker: None, second: None, standing, bytes: 0 };
+        let known = [CheckpointStanding::Same, CheckpointStanding::Unverified, CheckpointStanding::Differs].map(of);
         let all: Vec<Check> = [
             vec![Finding::Opens.says("it opens")],
             vec![logs_found(1, 2, &[]), logs_found(1, 2, &[("phone".to_owned(), 1)])],
@@ -315,6 +342,9 @@ mod tests {
             ],
             waiting_found(&status(), 0, 0),
             waiting_found(&troubled, 1, 3 * day),
+            checkpoints_found(&[], true),
+            checkpoints_found(&[], false),
+            checkpoints_found(&known, true),
             clock_found(0, None, nobody(), nobody()),
             clock_found(0, Some(day), [("relay", day)].into_iter(), [("phone", day)].into_iter()),
             roads_found(&status(), &[], &[], false),
@@ -327,7 +357,7 @@ mod tests {
         assert_eq!(listed.len(), Finding::ALL.len(), "two findings have one code");
         assert_eq!(reached, listed);
         for check in &all {
-            assert_eq!(check.state == CheckState::Problem && check.hint.is_none(), false, "{check:?} says what to do");
+            assert!(check.state != CheckState::Problem || check.hint.is_some(), "{check:?} says what to do");
         }
         assert!(
             all.iter()

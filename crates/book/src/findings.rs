@@ -60,6 +60,12 @@ findings! {
     SetAside: "waiting-unusable", "waiting", Warning, Some("everything else goes on; nothing is lost by it");
     Held: "waiting-held", "waiting", Warning, Some("ties quarantine shows them");
     Newer: "waiting-newer", "waiting", Warning, Some("they are kept and passed on; a newer version of ties reads them");
+    Checkpoint: "checkpoint", "checkpoints", Ok, None;
+    CheckpointUnverified: "checkpoint-unverified", "checkpoints", Warning, Some("another device compares it when it syncs");
+    CheckpointDiffers: "checkpoint-differs", "checkpoints", Problem, Some(
+        "ties doctor on that device says whether its records fit its changes");
+    NoCheckpoint: "no-checkpoint", "checkpoints", Ok, None;
+    KeepsNoCheckpoints: "keeps-no-checkpoints", "checkpoints", Ok, None;
     ClockFits: "clock", "clock", Ok, None;
     ClockBeforeChange: "clock-before-change", "clock", Problem, Some("set the clock; what was written keeps its time");
     ClockBeforeExchange: "clock-before-exchange", "clock", Problem, Some("set the clock");

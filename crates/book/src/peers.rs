@@ -37,6 +37,10 @@ impl Book {
         // A device may bring what the roads did not.
         self.tell_newcomers(&mut &shared)?;
         self.tell_logs(&mut &shared)?;
+        if roads.relays.is_empty() {
+            // With relays it was done in between, so that they have what came of it.
+            self.space.tend_checkpoints().map_err(fault)?;
+        }
         let report = SyncReport { devices: peers.into_iter().map(report).collect(), ..roads };
         self.and_guests(report, shared.0.into_inner().unwrap_or_else(PoisonError::into_inner)).await
     }

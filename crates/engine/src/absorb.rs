@@ -15,6 +15,7 @@ use crate::acceptance::{
 };
 use crate::attempts::Attempts;
 use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied, most_operations};
+use crate::checkpoint::is_here;
 use crate::document::{DocumentId, Projection, check_change};
 use crate::documents::{Checked, Documents};
 use crate::heard::hear;
@@ -64,6 +65,20 @@ pub(crate) fn absorb_waiting(transaction: &mut Transaction, projection: &dyn Pro
     let mut batch = Batch::begin(transaction, projection, &mut attempts)?;
     batch.retry()?;
     batch.finish()
+}
+
+/// Takes in the entries that a checkpoint carries along: what they say of members, keys and roads. They lie in the ground,
+/// and so count whatever stands before them. Gives how many of them say nothing here, for want of a key or of an author.
+pub(crate) fn absorb_kept(
+    transaction: &mut Transaction,
+    projection: &dyn Projection,
+    entries: &[Entry],
+) -> Result<usize, Fault> {
+    let mut attempts = Attempts::unmarked();
+    let mut batch = Batch::begin(transaction, projection, &mut attempts)?;
+    let unread = batch.take_kept(entries)?;
+    batch.finish()?;
+    Ok(unread)
 }
 
 enum Verdict {
@@ -179,6 +194,36 @@ impl<'t> Batch<'t> {
         Ok(())
     }
 
+    /// Reads entries of the ground, again and again while one brings what another one needs.
+    fn take_kept(&mut self, entries: &[Entry]) -> Result<usize, Fault> {
+        let mut left: Vec<&Entry> = entries.iter().collect();
+        // A log's claim comes before what is said in it, and what is said in the order of its places.
+        left.sort_by_key(|entry| (entry.seq() > 1, entry.log(), entry.seq()));
+        loop {
+            let before = left.len();
+            let mut still = Vec::new();
+            for entry in left {
+                if !self.take_one_kept(entry)? {
+                    still.push(entry);
+                }
+            }
+            if still.is_empty() || still.len() == before {
+                return Ok(still.len());
+            }
+            left = still;
+        }
+    }
+
+    fn take_one_kept(&mut self, entry: &Entry) -> Result<bool, Fault> {
+        let Some(sealed) = opened(&self.roster, &self.keys, entry) else { return Ok(false) };
+        match self.judge_author(entry, &sealed)? {
+            Verdict::Wait(_) => return Ok(false),
+            Verdict::Apply(payload) => drop(self.apply(entry, payload)?),
+            Verdict::Unknown(_) | Verdict::Envelope | Verdict::Bad(_) | Verdict::Hold => {}
+        }
+        Ok(true)
+    }
+
     /// Judges one entry; gives those that waited for it.
     fn settle(&mut self, entry: &Entry) -> Result<Vec<Place>, Fault> {
         let place = place_of(entry);
@@ -279,8 +324,7 @@ impl<'t> Batch<'t> {
         hear(self.transaction, &entry.log(), &sealed.deps)?;
         for dep in &sealed.deps {
             let place = place_key(&dep.log, Tip { seq: dep.seq, name: dep.name });
-            let here = self.transaction.log(SPACE_NUMBER).names(&dep.log, dep.seq)?.contains(&dep.name);
-            if !here || self.waits(&place)? {
+            if !is_here(self.transaction, &dep.log, dep.seq, dep.name)? || self.waits(&place)? {
                 self.take_keys(entry)?;
                 return Ok(Verdict::Wait(Wait::Entry(place)));
             }

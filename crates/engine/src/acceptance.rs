@@ -12,6 +12,7 @@ use ties_sealed_log::{Changes, Dep, Entry, EntryName, Kind, Log, LogId, Payload,
 use ties_store::{Read, StoredLog, Table, Transaction};
 
 use crate::author::{Keyring, SPACE_NUMBER, applied};
+use crate::checkpoint::{ground, is_in_ground};
 use crate::document::{DocumentId, Projection};
 use crate::knowledge::knows;
 use crate::lineage::{Lineage, PART};
@@ -48,6 +49,9 @@ pub(crate) fn hold(transaction: &mut Transaction, place: &[u8; 72]) -> Result<()
 
 /// Whether an entry of a log that does not count as a whole is among those that do.
 pub(crate) fn is_covered(read: &dyn Read, log: &LogId, at: Tip) -> Result<bool, Fault> {
+    if is_in_ground(read, log, at)? {
+        return Ok(true);
+    }
     let cuts = cuts(read, log)?;
     if cuts.is_empty() {
         return Ok(false);
@@ -121,7 +125,8 @@ impl Drawing<'_> {
                 Standing::Whole | Standing::Unknown => continue,
             };
             let mut cut = Cut { lineage: Lineage::of(self.read, log)?, tips: Vec::new(), read: BTreeSet::new() };
-            for pin in pins {
+            // What lies in the ground was built upon by whoever made the checkpoint, with the entry that it ends with.
+            for pin in pins.iter().chain(&ground(self.read, log)?) {
                 cut.lineage.raise(&mut cut.tips, *pin);
             }
             cuts.insert(*log, cut);
@@ -212,7 +217,9 @@ impl Redrawn<'_> {
             return Ok(false);
         }
         let lineage = Lineage::of(self.transaction, self.log)?;
-        let (mut released, mut held, mut counting) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut released, mut held) = (Vec::new(), Vec::new());
+        let mut counting: Vec<(Tip, EntryName)> =
+            ground(self.transaction, self.log)?.into_iter().map(|tip| (tip, EntryName::NONE)).collect();
         let mut outside: BTreeSet<EntryName> = BTreeSet::new();
         visit(self.transaction, self.log, |entry| {
             let here = Tip { seq: entry.seq(), name: entry.name() };
@@ -242,8 +249,10 @@ impl Redrawn<'_> {
         }
         if !held.is_empty() {
             let above: BTreeSet<EntryName> = counting.iter().map(|(_, prev)| *prev).collect();
-            let tips: Vec<Tip> =
+            let mut tips: Vec<Tip> =
                 counting.into_iter().map(|(tip, _)| tip).filter(|tip| !above.contains(&tip.name)).collect();
+            tips.sort_unstable();
+            tips.dedup();
             put_record(self.transaction, Table::APPLIED, &self.log.0, &tips)?;
         }
         Ok(!released.is_empty() || !held.is_empty())

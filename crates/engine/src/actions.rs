@@ -18,11 +18,7 @@ pub(crate) fn has_marks(chunk: &[u8]) -> Option<bool> {
     for _ in 0..body.unsigned()? {
         body.counted()?; // another actor
     }
-    let mut columns = Vec::new();
-    for _ in 0..body.unsigned()? {
-        columns.push((body.unsigned()?, body.unsigned()?));
-    }
-    for (column, length) in columns {
+    for (column, length) in body.columns()? {
         let content = body.take(length)?;
         if column == ACTIONS && Bytes(content).any_above(LAST_PLAIN)? {
             return Some(true);
@@ -30,6 +26,48 @@ pub(crate) fn has_marks(chunk: &[u8]) -> Option<bool> {
     }
     Some(false)
 }
+
+/// How many operations a saved document holds. `None` if its bytes are not those of one document chunk and nothing else, or
+/// if it is one that must not reach the library: with compressed columns, which inflate without bound, or with marks.
+pub(crate) fn operations_of_document(chunk: &[u8]) -> Option<usize> {
+    if chunk.get(HEADER - 1) != Some(&DOCUMENT) {
+        return None;
+    }
+    let mut whole = Bytes(chunk.get(HEADER..)?);
+    let length = whole.unsigned()?;
+    let mut body = Bytes(whole.take(length)?);
+    if !whole.0.is_empty() {
+        return None;
+    }
+    for _ in 0..body.unsigned()? {
+        body.counted()?; // an actor
+    }
+    let heads = body.unsigned()?;
+    body.take(heads.checked_mul(32)?)?;
+    let (of_changes, of_operations) = (body.columns()?, body.columns()?);
+    if of_changes.iter().chain(&of_operations).any(|(column, _)| column & DEFLATED != 0) {
+        return None;
+    }
+    for (_, length) in of_changes {
+        body.take(length)?;
+    }
+    let mut operations = 0;
+    for (column, length) in of_operations {
+        let content = body.take(length)?;
+        if column == ACTIONS {
+            if Bytes(content).any_above(LAST_PLAIN)? {
+                return None;
+            }
+            operations = Bytes(content).count()?;
+        }
+    }
+    Some(operations)
+}
+
+/// The type of a chunk that holds a whole document.
+const DOCUMENT: u8 = 0;
+/// Set in the specification of a column that is compressed.
+const DEFLATED: usize = 8;
 
 /// Magic, checksum and type.
 const HEADER: usize = 9;
@@ -50,6 +88,38 @@ impl<'b> Bytes<'b> {
     fn counted(&mut self) -> Option<&'b [u8]> {
         let length = self.unsigned()?;
         self.take(length)
+    }
+
+    /// What columns follow, with their lengths.
+    fn columns(&mut self) -> Option<Vec<(usize, usize)>> {
+        let mut columns = Vec::new();
+        for _ in 0..self.unsigned()? {
+            columns.push((self.unsigned()?, self.unsigned()?));
+        }
+        Some(columns)
+    }
+
+    /// How many values a run-length encoded column stands for.
+    fn count(&mut self) -> Option<usize> {
+        let mut count = 0usize;
+        while !self.0.is_empty() {
+            let more = match self.signed()? {
+                0 => self.unsigned()?,
+                length @ 1.. => {
+                    self.unsigned()?;
+                    usize::try_from(length).ok()?
+                }
+                literal => {
+                    let values = usize::try_from(literal.unsigned_abs()).ok()?;
+                    for _ in 0..values {
+                        self.unsigned()?;
+                    }
+                    values
+                }
+            };
+            count = count.checked_add(more)?;
+        }
+        Some(count)
     }
 
     /// Unsigned LEB128.
@@ -136,5 +206,28 @@ mod tests {
         for end in 0..plain.len() {
             assert_eq!(has_marks(&plain[..end]), None, "{end}");
         }
+    }
+
+    #[test]
+    fn operations_of_a_saved_document_are_counted_and_compressed_ones_are_not_looked_into() {
+        let mut document = Automerge::new();
+        let mut changing = document.transaction();
+        let text = changing.put_object(ROOT, "body", ObjType::Text).unwrap();
+        changing.splice_text(&text, 0, 0, &"a".repeat(1000)).unwrap();
+        for key in 0..500 {
+            changing.put(ROOT, format!("key {key}"), key).unwrap();
+        }
+        changing.commit();
+        let plain = document.save_nocompress();
+        assert_eq!(operations_of_document(&plain), Some(1501));
+        assert_eq!(operations_of_document(&document.save()), None);
+        assert_eq!(operations_of_document(&[&plain[..], &[0]].concat()), None);
+        for end in 0..plain.len() {
+            assert_eq!(operations_of_document(&plain[..end]), None, "{end}");
+        }
+        let mut changing = document.transaction();
+        changing.mark(&text, Mark::new("bold".into(), true, 0, 3), ExpandMark::After).unwrap();
+        changing.commit();
+        assert_eq!(operations_of_document(&document.save_nocompress()), None);
     }
 }

@@ -12,6 +12,7 @@ use ties_store::{Read, StoredLog, Table, Transaction};
 use ties_sync::{Event, Output, Refusal, Session, SessionError};
 
 use crate::author::{SPACE_NUMBER, keyring};
+use crate::checkpoint::is_here;
 use crate::conversation::ConversationError;
 use crate::receipts::ReceiptRecord;
 use crate::records::{
@@ -298,7 +299,7 @@ fn lacks(read: &dyn Read) -> Result<bool, Fault> {
         let Some(entry) = found.iter().find(|entry| entry.name() == tip.name) else { continue };
         let Ok((_, sealed)) = entry.open(&space.space, keys.iter().map(|(id, _, key)| (id, key))) else { continue };
         for dep in sealed.deps {
-            if !log.names(&dep.log, dep.seq)?.contains(&dep.name) {
+            if !is_here(read, &dep.log, dep.seq, dep.name)? {
                 return Ok(true);
             }
         }

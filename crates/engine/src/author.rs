@@ -241,7 +241,7 @@ pub(crate) fn mark_applied(transaction: &mut Transaction, entry: &Entry) -> Resu
 }
 
 /// Tips of other logs that were applied here and that this log has not named yet, sorted.
-fn unnamed(read: &dyn Read) -> Result<Vec<Dep>, Fault> {
+pub(crate) fn unnamed(read: &dyn Read) -> Result<Vec<Dep>, Fault> {
     let own = log_key(read)?.map(|key| key.id());
     let named = named(read)?;
     let mut deps = Vec::new();

@@ -11,6 +11,7 @@ use crate::absorb::absorb_warily;
 use crate::alerts::{AlertKind, Witness};
 use crate::attempts::Attempts;
 use crate::author::own_log;
+use crate::checkpoint::load_offered;
 use crate::records::Fault;
 use crate::replica::DeviceReplica;
 use crate::space::Space;
@@ -137,7 +138,7 @@ impl Conversation {
 
     fn take(&mut self, now: Duration, inputs: &[Input<'_>]) -> Result<Turn, ConversationError> {
         let inner = &self.space.inner;
-        let mut replica = DeviceReplica::new(&inner.store, self.mailbox, self.relay)?;
+        let mut replica = DeviceReplica::new(&inner.store, self.mailbox, self.relay)?.at(inner.now());
         let mut outputs = Vec::new();
         for input in inputs {
             outputs.extend(self.session.handle(now, *input, &mut replica)?);
@@ -172,6 +173,13 @@ impl Conversation {
             transaction.commit().map_err(Fault::from)?;
             inner.arrived(attempts.finish());
             inner.committed();
+        }
+        if load_offered(&self.space, &outputs)? {
+            let mut replica = DeviceReplica::new(&inner.store, self.mailbox, self.relay)?.at(inner.now());
+            outputs.extend(self.session.handle(now, Input::Changed, &mut replica)?);
+            if let (Some(transaction), _) = replica.finish() {
+                transaction.commit().map_err(Fault::from)?;
+            }
         }
         let mut turn = self.turn(outputs);
         turn.news.extend(raised.into_iter().map(News::Alert));
@@ -238,15 +246,10 @@ impl Conversation {
                     turn.news.push(News::Refused { log, reason });
                 }
                 // The witness looks at what was not taken.
-                Output::Event(Event::Declined { .. }) => {}
+                Output::Event(Event::Declined { .. } | Event::Staged { .. }) => {}
+                // What came of it stands on the shelf.
+                Output::Event(Event::Checkpoint { .. } | Event::FloorDeclined { .. } | Event::FloorRefused { .. }) => {}
                 Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
-                // A device replica passes on every checkpoint, so none of these is more than news.
-                Output::Event(
-                    Event::Staged { .. }
-                    | Event::Checkpoint { .. }
-                    | Event::FloorDeclined { .. }
-                    | Event::FloorRefused { .. },
-                ) => {}
             }
         }
         turn

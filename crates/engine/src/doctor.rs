@@ -14,6 +14,7 @@ use ties_store::{Read, StoredLog, Table};
 
 use crate::acceptance::{changes_of, is_applied, visit};
 use crate::author::{SPACE_NUMBER, applied, keyring, log_key};
+use crate::checkpoint::{ground, is_grounded};
 use crate::document::DocumentId;
 use crate::documents::{live_rows, load_stored};
 use crate::records::Fault;
@@ -74,12 +75,17 @@ impl Space {
             let mut before: BTreeSet<EntryName> = BTreeSet::new();
             let (mut names, mut seq) = (BTreeSet::new(), 0);
             let mut broken = 0;
+            let ground = ground(&snapshot, log)?;
             visit(&snapshot, log, |entry| {
                 if entry.seq() != seq {
                     (before, names, seq) = (std::mem::take(&mut names), BTreeSet::new(), entry.seq());
                 }
                 names.insert(entry.name());
-                let follows = if seq == 1 { entry.prev() == EntryName::NONE } else { before.contains(&entry.prev()) };
+                let follows = match seq {
+                    1 => entry.prev() == EntryName::NONE,
+                    // What a checkpoint stands for is not here any more, or never was.
+                    _ => before.contains(&entry.prev()) || ground.contains(&Tip { seq: seq - 1, name: entry.prev() }),
+                };
                 broken += u64::from(!follows || Entry::verify(entry.bytes()).is_err());
                 found.entries += 1;
                 if found.entries.is_multiple_of(STEP) {
@@ -101,6 +107,8 @@ impl Space {
     pub fn check_documents(&self, tell: &mut Tell<'_>) -> Result<DocumentCheck, Fault> {
         let snapshot = self.inner.store.read()?;
         let mut wanted = changes_in_entries(&snapshot)?;
+        // What came with a checkpoint has no entries that would say it.
+        let grounded = is_grounded(&snapshot)?;
         let ids = snapshot.document_ids()?;
         let (mut found, all) = (DocumentCheck { documents: ids.len(), ..DocumentCheck::default() }, ids.len() as u64);
         for (done, id) in (1u64..).zip(ids.into_iter().map(DocumentId)) {
@@ -113,8 +121,8 @@ impl Space {
                 Err(fault) => return Err(fault),
             };
             match there {
-                Some(there) if there == wanted => {}
-                Some(there) if !there.is_subset(&wanted) => drop(found.surplus.insert(id)),
+                Some(there) if there == wanted || (grounded && there.is_superset(&wanted)) => {}
+                Some(there) if !grounded && !there.is_subset(&wanted) => drop(found.surplus.insert(id)),
                 _ => drop(found.lacking.insert(id)),
             }
             if done.is_multiple_of(STEP) {

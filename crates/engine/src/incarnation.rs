@@ -11,6 +11,7 @@ use ties_sealed_log::{DeviceId, Entry, Log, LogId, Tip, TipRecord};
 use ties_store::{Read, StoredLog, Table, Transaction};
 
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring, log_key, open_log, own_log};
+use crate::checkpoint;
 use crate::environment::Environment;
 use crate::records::{Fault, LOG, LOGS_TOLD, MARK, OWN_LOGS, PLACES, WRITTEN, put_record, record};
 use crate::roster::Roster;
@@ -307,7 +308,7 @@ impl Space {
 }
 
 fn opened(read: &dyn Read, roster: &Roster, log: &LogId, keys: &Keyring) -> Result<Option<u64>, Fault> {
-    let first = StoredLog::reading(read, SPACE_NUMBER).after(log, 0, 0)?.into_iter().next();
+    let first = checkpoint::opening_of(read, log)?;
     let keys = keys.iter().map(|(id, _, key)| (id, key));
     Ok(first.and_then(|entry| entry.open(&roster.space.space, keys).ok()).map(|(_, sealed)| sealed.time))
 }

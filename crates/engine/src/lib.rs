@@ -29,6 +29,7 @@ mod attempts;
 mod author;
 mod backup;
 mod birth;
+mod checkpoint;
 mod code_pairing;
 mod conversation;
 mod direct;
@@ -75,6 +76,7 @@ mod writers;
 
 pub use alerts::{Alert, AlertKind};
 pub use backup::{BackupFacts, BackupFault, BackupFile, BackupKind, BackupSecret};
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointStanding, Looked};
 pub use code_pairing::CodeInvitation;
 pub use conversation::{Conversation, ConversationError, News, Turn};
 pub use direct::{PeerConversation, PeerEvent, PeerFailure, PeerNews, PeerReport, PeerRoads, PeerWatchError};

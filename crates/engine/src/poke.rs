@@ -287,7 +287,7 @@ mod tests {
 
     fn space(folder: &Path) -> Space {
         let options = CreateOptions { device_name: "laptop".into(), recovery: false };
-        Space::create(folder, (), &options, Environment::system()).unwrap().0
+        Space::create(folder, (), &options, Environment::system()).expect("a new space").0
     }
 
     fn write(space: &Space) {
@@ -299,7 +299,7 @@ mod tests {
                     list.put(automerge::ROOT, "n", space.now() as i64).map_err(crate::EditError::from)
                 })
             })
-            .unwrap();
+            .expect("a durable write");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Documents from entries alone: the proof that nothing else holds anything.
+//! Documents from entries alone, above the checkpoint that a device stands on: the proof that nothing else holds anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +9,7 @@ use ties_store::{Read, StoredLog, Table, Transaction};
 use crate::absorb::absorb_waiting;
 use crate::acceptance::{QUARANTINE, changes_of, is_applied, visit};
 use crate::author::{Keyring, SPACE_NUMBER};
+use crate::checkpoint::{documents_of_ground, restore_ground};
 use crate::document::{DocumentId, Projection, apply_change};
 use crate::documents::{live_rows, load_stored};
 use crate::level::NEWER;
@@ -22,6 +23,7 @@ pub(crate) fn documents(transaction: &mut Transaction, projection: &dyn Projecti
     for table in [Table::APPLIED, Table::PARKED, BAD, QUARANTINE, NEWER] {
         transaction.remove_all(table, &[])?;
     }
+    restore_ground(transaction, projection)?;
     // Whatever the order of the logs, each entry finds those it builds upon still waiting, and waits for them.
     let logs: Vec<_> = transaction.log(SPACE_NUMBER).vector()?.logs().collect();
     for log in logs {
@@ -74,7 +76,11 @@ pub(crate) fn some(
     keys: &Keyring,
     ids: &BTreeSet<DocumentId>,
 ) -> Result<(), Fault> {
-    let changes = changes_that_count(transaction, roster, keys, ids)?;
+    let mut changes = changes_that_count(transaction, roster, keys, ids)?;
+    let mut below = documents_of_ground(transaction, ids)?;
+    for id in below.keys() {
+        changes.entry(*id).or_default();
+    }
     let mut rows = Vec::new();
     for id in ids {
         let before = load_stored(transaction, *id)?;
@@ -84,7 +90,7 @@ pub(crate) fn some(
     }
     let mut fresh = BTreeMap::new();
     for (id, changes) in changes {
-        let document = assembled(changes);
+        let document = assembled(below.remove(&id).unwrap_or_else(Automerge::new), changes);
         if document.get_heads().is_empty() {
             continue;
         }
@@ -122,9 +128,8 @@ fn changes_that_count(
     Ok(changes)
 }
 
-/// A document of these changes, each after those it builds upon.
-fn assembled(mut changes: Vec<Change>) -> Automerge {
-    let mut document = Automerge::new();
+/// A document with these changes, each after those it builds upon.
+fn assembled(mut document: Automerge, mut changes: Vec<Change>) -> Automerge {
     loop {
         let before = changes.len();
         changes.retain(|change| {

@@ -1,13 +1,15 @@
 //! This device, as a session sees it: reading until something is to be written, then one transaction for all of it.
 
 use ties_sealed_log::{
-    AccessList, AccessStatement, Appended, Entry, EntryName, Log, LogId, LogOpening, MailboxId, RelayKey, Tip, Vector,
+    AccessList, AccessStatement, Appended, Chunk, ChunkName, Entry, EntryName, FloorRecord, Log, LogId, LogOpening,
+    MailboxId, RelayKey, Tip, Vector,
 };
 use ties_store::{Read, Snapshot, Store, StoreError, StoredLog, Table, Transaction};
-use ties_sync::{Refusal, Replica, Taken};
+use ties_sync::{FloorTaken, Refusal, Replica, Taken};
 
 use crate::absorb::{keep_opening, keep_statement};
 use crate::author::{Keyring, SPACE_NUMBER, keyring, own_log};
+use crate::checkpoint::{Answer, consider, held, held_cosigned, shelf};
 use crate::records::{ACCESS, Fault, OPENINGS, SPACE, SpaceRecord, mailbox_key, record};
 use crate::secrets::device_keys;
 
@@ -18,6 +20,10 @@ pub(crate) struct DeviceReplica<'s> {
     gate: Gate,
     /// The last log found to be let in; entries come log by log.
     trusted: Option<LogId>,
+    /// Whether checkpoints are shown and taken: not with a side that is not known to belong.
+    trusts: bool,
+    /// The time, for what is noted of a checkpoint.
+    now: u64,
     /// Entries that were new, in order of arrival.
     pub(crate) fresh: Vec<Entry>,
 }
@@ -55,7 +61,25 @@ impl<'s> DeviceReplica<'s> {
     }
 
     fn behind(store: &'s Store, gate: Gate) -> Result<Self, Fault> {
-        Ok(Self { store, access: Access::Reading(store.read()?), gate, trusted: None, fresh: Vec::new() })
+        Ok(Self {
+            store,
+            access: Access::Reading(store.read()?),
+            gate,
+            trusted: None,
+            trusts: true,
+            now: 0,
+            fresh: Vec::new(),
+        })
+    }
+
+    /// The same at a time, in milliseconds since 1970.
+    pub(crate) fn at(self, now: u64) -> Self {
+        Self { now, ..self }
+    }
+
+    /// The same with a side that is not known to belong: no checkpoint is shown to it, and none taken.
+    pub(crate) fn without_trust(self) -> Self {
+        Self { trusts: false, ..self }
     }
 
     /// The transaction, if anything was written.
@@ -236,6 +260,36 @@ impl Replica for DeviceReplica<'_> {
             }
             Err(_) => Ok(Err(Refusal::NotPermitted)),
         }
+    }
+
+    fn floor(&self) -> Result<Option<FloorRecord>, StoreError> {
+        if self.trusts { held(self.read()).map_err(store_error) } else { Ok(None) }
+    }
+
+    fn cosigned_floor(&self) -> Result<Option<FloorRecord>, StoreError> {
+        if self.trusts { held_cosigned(self.read()).map_err(store_error) } else { Ok(None) }
+    }
+
+    fn take_floor(&mut self, floor: &FloorRecord) -> Result<FloorTaken, StoreError> {
+        if !self.trusts {
+            return Ok(FloorTaken::Passed);
+        }
+        let Answer { taken, keep } = consider(self.read(), floor).map_err(store_error)?;
+        if keep {
+            let now = self.now;
+            shelf::put(self.write()?, floor, None, now).map_err(store_error)?;
+        }
+        Ok(taken)
+    }
+
+    fn chunk(&self, name: &ChunkName) -> Result<Option<Vec<u8>>, StoreError> {
+        shelf::chunk(self.read(), name).map_err(store_error)
+    }
+
+    fn put_chunk(&mut self, _: &ChunkName, bytes: &[u8]) -> Result<(), StoreError> {
+        // Whoever calls has compared name and length; other lengths than a chunk has do not come this far.
+        let Ok(chunk) = Chunk::new(bytes.to_vec()) else { return Ok(()) };
+        shelf::put_chunk(self.write()?, &chunk).map_err(store_error)
     }
 }
 

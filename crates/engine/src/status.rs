@@ -7,6 +7,7 @@ use ties_store::{Read, StoredLog, Table};
 
 use crate::alerts::{Alert, alerts};
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
+use crate::checkpoint::{Checkpoint, checkpoints};
 use crate::folder::{FolderStatus, folder_states};
 use crate::heard::{heard_by, known_of};
 use crate::level::NEWER;
@@ -83,6 +84,8 @@ pub struct Status {
     pub bad: usize,
     /// The first few of them.
     pub set_aside: Vec<SetAside>,
+    /// The checkpoints that are held, the newest first, and those that say something wrong.
+    pub checkpoints: Vec<Checkpoint>,
     /// Whether there are recovery words; `None` until the first sync.
     pub recovery: Option<bool>,
 }
@@ -158,6 +161,7 @@ impl Space {
             newer: snapshot.pairs(NEWER, &[])?.len(),
             bad: bad.len(),
             set_aside: set_aside(&snapshot, bad)?,
+            checkpoints: checkpoints(&snapshot)?,
             recovery: roster.members.map(|members| !members.recovery().is_empty()),
         })
     }

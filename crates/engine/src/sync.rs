@@ -103,7 +103,7 @@ impl Space {
         for road in self.roads()? {
             let mut outcome = self.meet(&road, Until::Settled, &mut events).await;
             // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
-            if outcome.is_ok() && self.inner.tidy(&road)? {
+            if outcome.is_ok() && (self.inner.tidy(&road)? | self.tend().await?) {
                 let again = self.meet(&road, Until::Settled, &mut events).await;
                 outcome = outcome.and_then(|first| again.map(|second| first.and(second)));
             }
@@ -171,6 +171,13 @@ impl Space {
                 Some(ended) = tasks.join_next() => ended.unwrap_or(Ok(()))?,
             }
         }
+    }
+
+    /// Looks after checkpoints, which may take a while.
+    async fn tend(&self) -> Result<bool, Fault> {
+        let space = self.clone();
+        let tended = tokio::task::spawn_blocking(move || space.tend_checkpoints()).await;
+        tended.unwrap_or(Err(Fault::Damaged("a checkpoint")))
     }
 
     async fn stay(&self, road: Road, tell: &mpsc::UnboundedSender<SyncEvent>) -> Result<(), Fault> {
@@ -313,6 +320,7 @@ impl Meeting<'_> {
                 Woken::Note => {
                     self.write_note(&conversation)?;
                     self.space.inner.tidy(self.road)?;
+                    self.space.tend().await?;
                     unnoted = false;
                     turn = Turn::default();
                     continue;

@@ -1,12 +1,14 @@
 //! The engine's readers without a space, for fuzzing: they take what other members and damaged disks give. And a member
 //! that writes what no honest one would.
 
-use automerge::Automerge;
+use automerge::transaction::Transactable;
+use automerge::{Automerge, ROOT};
 use ties_sealed_log::{Change, Changes, Entry, EntryName, Log, LogId, Payload, actor, decode};
 
 use crate::absorb::absorb;
 use crate::author::{SPACE_NUMBER, append, log_key};
 use crate::document::{DocumentId, apply_change, check_change};
+use crate::documents::load_stored;
 use crate::records::{
     ClaimRecord, ContactRecord, DeviceRecord, EpochRecord, Fault, MembershipRecord, RoadRecord, SpaceRecord,
     parse_place, put_record,
@@ -53,6 +55,20 @@ pub fn forge(space: &Space, chunks: impl FnOnce([u8; 16]) -> Vec<Forged>) -> Res
     let entry = append(&mut transaction, &mut space.inner.environment(), &Payload::Changes(changes))?;
     transaction.commit()?;
     Ok(entry.name())
+}
+
+/// Changes a stored document without an entry that says so: what a device does that is to make a checkpoint that lies.
+///
+/// # Errors
+/// When the database cannot be read or written, or there is no such document.
+pub fn alter_unsaid(space: &Space, id: DocumentId, key: &str, value: &str) -> Result<(), Fault> {
+    let mut transaction = space.inner.store.write()?;
+    let mut document = load_stored(&transaction, id)?.ok_or(Fault::Damaged("a document"))?;
+    let mut changing = document.transaction();
+    changing.put(ROOT, key, value).map_err(|_| Fault::Damaged("a document"))?;
+    changing.commit();
+    transaction.put_document(&id.0, &document.save())?;
+    Ok(transaction.commit()?)
 }
 
 /// A chunk that [`forge`] writes.

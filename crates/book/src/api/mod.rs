@@ -44,6 +44,6 @@ pub use setup::{
     Restored, Unlocked,
 };
 pub use status::{
-    Check, CheckState, ConflictRow, ConflictValue, Conflicts, HandleConflict, ParkedRow, PeerSync, RelayAlert,
-    RelayRow, RelaySync, Resolved, Status, SyncReport,
+    Check, CheckState, CheckpointRow, ConflictRow, ConflictValue, Conflicts, HandleConflict, ParkedRow, PeerSync,
+    RelayAlert, RelayRow, RelaySync, Resolved, Status, SyncReport,
 };

@@ -40,6 +40,23 @@ pub struct RelayAlert {
     pub text: String,
 }
 
+/// A checkpoint: what a new device starts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CheckpointRow {
+    /// When it was made or came, RFC 3339 in UTC.
+    pub since: Option<String>,
+    /// The device that made it, if it is known.
+    pub maker: Option<String>,
+    /// The second device, which came to the same from its own changes.
+    pub second: Option<String>,
+    /// `same`, `unchecked`, `started`, `unverified` or `differs`.
+    pub standing: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// All that in words.
+    pub text: String,
+}
+
 /// How things are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -65,6 +82,8 @@ pub struct Status {
     pub removed: Vec<RemovedRow>,
     /// How many entries of them are held until somebody takes them in or puts them away.
     pub quarantined: u64,
+    /// The checkpoints that are here, the newest first, and those that were found to be wrong.
+    pub checkpoints: Vec<CheckpointRow>,
     /// How many fields have another value waiting: [`Request::Conflicts`](super::Request::Conflicts).
     pub contested: usize,
     /// How many handles several people hold.
@@ -93,7 +112,7 @@ pub struct ParkedRow {
 pub struct Check {
     /// Which finding, for programs: it stays the same when the words change.
     pub code: String,
-    /// What: `database`, `logs`, `documents`, `rows`, `waiting`, `clock`, `roads`, `permissions`.
+    /// What: `database`, `logs`, `documents`, `rows`, `waiting`, `checkpoints`, `clock`, `roads`, `permissions`.
     pub check: String,
     /// How it is.
     pub state: CheckState,

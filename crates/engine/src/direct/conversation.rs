@@ -7,6 +7,7 @@ use ties_sync::{Event, Input, Message, Output, Refusal, Session};
 
 use crate::absorb::absorb_warily;
 use crate::attempts::Attempts;
+use crate::checkpoint::load_offered;
 use crate::conversation::{ConversationError, News, Turn};
 use crate::direct::standing::{Known, known};
 use crate::records::Fault;
@@ -45,7 +46,7 @@ impl PeerConversation {
     /// # Errors
     /// When the database cannot be read.
     pub fn start(&mut self, now: Duration) -> Result<Turn, ConversationError> {
-        let replica = DeviceReplica::without_relay(&self.space.inner.store)?;
+        let replica = this_device(&self.space, self.holding_back)?;
         let outputs = self.session.start(now, &replica)?;
         Ok(self.turn(outputs))
     }
@@ -56,7 +57,7 @@ impl PeerConversation {
     /// Any error ends the conversation. Nothing may be sent after it but what [`Self::farewell`] gives.
     pub fn handle(&mut self, now: Duration, inputs: &[Input<'_>]) -> Result<Turn, ConversationError> {
         let inner = &self.space.inner;
-        let mut replica = DeviceReplica::without_relay(&inner.store)?;
+        let mut replica = this_device(&self.space, self.holding_back)?;
         let mut outputs = Vec::new();
         for input in inputs {
             outputs.extend(self.session.handle(now, *input, &mut replica)?);
@@ -73,7 +74,15 @@ impl PeerConversation {
             inner.arrived(attempts.finish());
             inner.committed();
         }
-        if learnt {
+        let loaded = load_offered(&self.space, &outputs)?;
+        if loaded {
+            let mut replica = this_device(&self.space, self.holding_back)?;
+            outputs.extend(self.session.handle(now, Input::Changed, &mut replica)?);
+            if let (Some(transaction), _) = replica.finish() {
+                transaction.commit().map_err(Fault::from)?;
+            }
+        }
+        if learnt || loaded {
             self.look_again(now, &mut outputs)?;
         }
         Ok(self.turn(outputs))
@@ -85,7 +94,7 @@ impl PeerConversation {
             (Known::Member(..), true) => {
                 self.holding_back = false;
                 self.session.release();
-                let mut replica = DeviceReplica::without_relay(&self.space.inner.store)?;
+                let mut replica = this_device(&self.space, self.holding_back)?;
                 outputs.extend(self.session.handle(now, Input::Changed, &mut replica)?);
                 Ok(())
             }
@@ -139,17 +148,22 @@ impl PeerConversation {
                     | Event::Declined { reason: Refusal::NotOpened, .. },
                 ) => self.left_out = true,
                 Output::Event(Event::Refused { log, reason }) => turn.news.push(News::Refused { log, reason }),
-                Output::Event(Event::Declined { .. }) => {}
-                Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
-                // A device replica passes on every checkpoint, so none of these is more than news.
                 Output::Event(
-                    Event::Staged { .. }
+                    Event::Declined { .. }
+                    | Event::Staged { .. }
                     | Event::Checkpoint { .. }
                     | Event::FloorDeclined { .. }
                     | Event::FloorRefused { .. },
                 ) => {}
+                Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
             }
         }
         turn
     }
+}
+
+/// This device, as a session with another one sees it.
+fn this_device(space: &Space, holding_back: bool) -> Result<DeviceReplica<'_>, Fault> {
+    let replica = DeviceReplica::without_relay(&space.inner.store)?.at(space.now());
+    Ok(if holding_back { replica.without_trust() } else { replica })
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ties_net::{Caller, DialError, Link, LinkError, PeerAddress, PeerDial, PeerKey, connect_peer};
-use ties_sealed_log::{DeviceId, DiscoveryKey, Entry, Log, Payload};
-use ties_store::{Read, Snapshot, StoredLog};
+use ties_sealed_log::{DeviceId, DiscoveryKey, Entry, Payload, Tip};
+use ties_store::{Read, Snapshot};
 use ties_sync::{PeerError, PeerHandshake};
 
-use crate::author::{SPACE_NUMBER, keyring};
+use crate::author::keyring;
+use crate::checkpoint::entry_at;
 use crate::conversation::ConversationError;
 use crate::direct::keys::{DiscoveryKeys, day};
 use crate::direct::standing::{Known, known, members_keys, own_seed};
@@ -192,8 +193,7 @@ fn removal(read: &dyn Read, entries: &[ties_sealed_log::EntryName]) -> Result<Ve
     for name in entries {
         let kept: Option<MembershipRecord> = record(read, MEMBERSHIP, &name.0, "a membership entry")?;
         let Some(kept) = kept else { continue };
-        let found = StoredLog::reading(read, SPACE_NUMBER).after(&kept.log, kept.seq.saturating_sub(1), 0)?;
-        if let Some(entry) = found.iter().find(|entry| entry.name() == *name) {
+        if let Some(entry) = entry_at(read, &kept.log, Tip { seq: kept.seq, name: *name })? {
             return Ok(entry.bytes().to_vec());
         }
     }

@@ -84,7 +84,9 @@ fn missing_of(log: &StoredLog<'_>, id: &LogId, mut runs: Vec<Run>) -> Result<Mis
     // Below the lowest fork there is one entry at each place.
     let fork = log.forked_at(id)?;
     let straight = fork.map_or(last, |fork| fork - 1);
-    let mut missing = Missing { places: gaps(&known, straight), ..Missing::default() };
+    // What a checkpoint stands for here is not here to be given; whoever has it leaves it.
+    let begins = log.base(id)?.first().map_or(0, |tip| tip.seq);
+    let mut missing = Missing { places: gaps(&known, begins, straight), ..Missing::default() };
     missing.count = missing.places.iter().map(|gap| gap.end() - gap.start() + 1).sum();
     if let Some(fork) = fork {
         let held = held_above(log, id, fork, &known)?;
@@ -98,11 +100,11 @@ fn missing_of(log: &StoredLog<'_>, id: &LogId, mut runs: Vec<Run>) -> Result<Mis
     Ok(missing)
 }
 
-/// The places up to `last` that no run has.
-fn gaps(runs: &[Run], last: u64) -> Vec<RangeInclusive<u64>> {
+/// The places above `begins` and up to `last` that no run has.
+fn gaps(runs: &[Run], begins: u64, last: u64) -> Vec<RangeInclusive<u64>> {
     let mut stretches: Vec<(u64, u64)> = runs.iter().map(|run| (run.first, run.tip.seq)).collect();
     stretches.sort_unstable();
-    let (mut next, mut gaps) = (1, Vec::new());
+    let (mut next, mut gaps) = (begins + 1, Vec::new());
     for (first, end) in stretches {
         if first > last {
             break;
@@ -191,11 +193,13 @@ mod tests {
             let (log, name) = (LogId([1; 32]), EntryName([2; 32]));
             Run { log, first, prev: name, tip: Tip { seq, name } }
         };
-        assert_eq!(gaps(&[], 0), []);
-        assert_eq!(gaps(&[], 5), [1..=5]);
-        assert_eq!(gaps(&[run(1, 5)], 5), []);
-        assert_eq!(gaps(&[run(4, 4), run(2, 2), run(2, 3)], 9), [1..=1, 5..=9]);
-        assert_eq!(gaps(&[run(1, 9), run(2, 3), run(12, 20)], 10), [10..=10]);
-        assert_eq!(gaps(&[run(1, u64::MAX)], 10), []);
+        assert_eq!(gaps(&[], 0, 0), []);
+        assert_eq!(gaps(&[], 0, 5), [1..=5]);
+        assert_eq!(gaps(&[run(1, 5)], 0, 5), []);
+        assert_eq!(gaps(&[run(4, 4), run(2, 2), run(2, 3)], 0, 9), [1..=1, 5..=9]);
+        assert_eq!(gaps(&[run(1, 9), run(2, 3), run(12, 20)], 0, 10), [10..=10]);
+        assert_eq!(gaps(&[run(1, u64::MAX)], 0, 10), []);
+        assert_eq!(gaps(&[run(1, 2), run(6, 7)], 4, 9), [5..=5, 8..=9]);
+        assert_eq!(gaps(&[], 9, 9), []);
     }
 }

@@ -1,0 +1,27 @@
+//! Checkpoints: what a new device starts from, and below what a device does without entries.
+//!
+//! `cut.rs` says up to where a checkpoint goes, `make.rs` makes it, `shelf.rs` keeps it with its chunks, `load.rs` takes one
+//! that came, `check.rs` compares one with what is here and signs or names it. `ground.rs` is what a device stands on since
+//! then, `kept.rs` the entries that outlive their places, `state.rs` the documents and the root over them.
+
+mod check;
+mod cut;
+mod ground;
+mod kept;
+mod load;
+mod make;
+mod offer;
+pub(crate) mod shelf;
+mod state;
+mod status;
+mod tend;
+
+pub use check::Looked;
+pub(crate) use ground::{ground, is_grounded, is_here, is_in_ground};
+pub(crate) use kept::{entry_at, opening_of};
+pub use load::CheckpointError;
+pub(crate) use load::{documents_of_ground, restore_ground};
+pub(crate) use offer::{Answer, consider, held, held_cosigned, load_offered};
+pub(crate) use state::Heard;
+pub(crate) use status::checkpoints;
+pub use status::{Checkpoint, CheckpointStanding};

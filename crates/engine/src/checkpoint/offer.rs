@@ -1,0 +1,133 @@
+//! What a device answers when another one shows it a checkpoint, and taking the one that was wanted.
+
+use ties_sealed_log::{ChunkName, FloorRecord};
+use ties_store::{Read, Table};
+use ties_sync::{Event, FloorTaken, Output, Refusal};
+
+use crate::attempts::Attempts;
+use crate::author::keyring;
+use crate::checkpoint::ground::is_here;
+use crate::checkpoint::load::{CheckpointError, load};
+use crate::checkpoint::shelf::{self, Opinion, Shelved};
+use crate::checkpoint::status::keeps;
+use crate::checkpoint::tend::is_far_behind;
+use crate::records::{Fault, SPACE, SpaceRecord, record};
+use crate::space::Space;
+
+/// An answer, and whether the record goes on the shelf.
+pub(crate) struct Answer {
+    pub(crate) taken: FloorTaken,
+    pub(crate) keep: bool,
+}
+
+/// Decides about a checkpoint that another side holds. The manifest comes first: only who has a key of the space makes one
+/// that opens, so that nobody else makes this device fetch more.
+pub(crate) fn consider(read: &dyn Read, floor: &FloorRecord) -> Result<Answer, Fault> {
+    let plain = |taken| Ok(Answer { taken, keep: false });
+    if !keeps(read)? {
+        return plain(FloorTaken::Passed);
+    }
+    let known = shelf::shelf(read, &floor.manifest())?;
+    if known.as_ref().is_some_and(|known| known.opinion == Opinion::Differs) {
+        return plain(FloorTaken::Refused(Refusal::Floor));
+    }
+    let reached = reaches(read, floor)?;
+    let better = held(read)?.is_some_and(|own| own.name() == floor.name() || own.supersedes(floor));
+    if reached && better {
+        return plain(FloorTaken::Held);
+    }
+    if !reached && !is_far_behind(read, floor)? {
+        return plain(FloorTaken::Passed);
+    }
+    if !shelf::has_chunk(read, &floor.manifest())? {
+        return plain(FloorTaken::Wanted(vec![floor.manifest()]));
+    }
+    let space: SpaceRecord = record(read, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+    let mut keys = keyring(read)?;
+    if !reached {
+        // Whoever was shut out has the keys of its time, and could make a checkpoint that knows nothing of that. What this
+        // device begins with is sealed under the newest key that it was given.
+        let newest = keys.first().map(|(_, generation, _)| *generation);
+        keys.retain(|(_, generation, _)| Some(*generation) == newest);
+    }
+    if shelf::manifest(read, floor, &space.space, &keys)?.is_none() {
+        return plain(FloorTaken::Passed);
+    }
+    let mut missing: Vec<ChunkName> = Vec::new();
+    for (name, _) in floor.chunks() {
+        if !shelf::has_chunk(read, name)? {
+            missing.push(*name);
+        }
+    }
+    let keep = known.is_none_or(|known| known.floor.name() != floor.name());
+    let taken = if reached && missing.is_empty() { FloorTaken::Held } else { FloorTaken::Wanted(missing) };
+    Ok(Answer { taken, keep })
+}
+
+/// The newest checkpoint that this device stands at or beyond, and holds whole.
+pub(crate) fn held(read: &dyn Read) -> Result<Option<FloorRecord>, Fault> {
+    newest_of(read, |_| true)
+}
+
+/// The newest of them with two signatures.
+pub(crate) fn held_cosigned(read: &dyn Read) -> Result<Option<FloorRecord>, Fault> {
+    newest_of(read, |floor| floor.cosigner().is_some())
+}
+
+fn newest_of(read: &dyn Read, counts: impl Fn(&FloorRecord) -> bool) -> Result<Option<FloorRecord>, Fault> {
+    let mut best: Option<FloorRecord> = None;
+    for Shelved { floor, opinion, .. } in shelf::shelved(read)? {
+        let better = best.as_ref().is_none_or(|best| floor.supersedes(best));
+        let is_right = opinion != Opinion::Differs && counts(&floor);
+        if is_right && better && shelf::is_whole(read, &floor)? && reaches(read, &floor)? {
+            best = Some(floor);
+        }
+    }
+    Ok(best)
+}
+
+/// Whether everything up to the cut is here, as entries or by a checkpoint.
+fn reaches(read: &dyn Read, floor: &FloorRecord) -> Result<bool, Fault> {
+    for end in floor.cut() {
+        if !is_here(read, &end.log, end.tip.seq, end.tip.name)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the checkpoint that a session has all pieces of, if it has; the session must then be told that something changed.
+/// One that is not what it says it is, is remembered as that, and the session goes on without.
+pub(crate) fn load_offered(space: &Space, outputs: &[Output]) -> Result<bool, Fault> {
+    let offered = outputs.iter().rev().find_map(|output| match output {
+        Output::Event(Event::Checkpoint { record }) => Some(record),
+        _ => None,
+    });
+    let Some(floor) = offered else { return Ok(false) };
+    let inner = &space.inner;
+    let mut transaction = inner.store.write()?;
+    let mut attempts = Attempts::in_folder(inner.folder.as_deref());
+    // Its documents are read by the same library that entries are: what kills the process is set aside alike.
+    let begun = attempts.begin(&ties_sealed_log::EntryName(floor.manifest().0));
+    let loaded = if begun {
+        load(&mut transaction, &*inner.projection, floor, inner.now())
+    } else {
+        Err(CheckpointError::Wrong)
+    };
+    attempts.rest();
+    match loaded {
+        Ok(()) => tracing::debug!(bytes = floor.size(), "started from a checkpoint"),
+        Err(CheckpointError::Fault(fault)) => return Err(fault),
+        Err(wrong) => {
+            tracing::warn!(%wrong, "a checkpoint was not taken");
+            drop(transaction);
+            transaction = inner.store.write()?;
+            shelf::put(&mut transaction, floor, Some(Opinion::Differs), inner.now())?;
+        }
+    }
+    shelf::clear(&mut transaction)?;
+    transaction.commit()?;
+    attempts.finish();
+    inner.committed();
+    Ok(true)
+}

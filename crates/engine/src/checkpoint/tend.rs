@@ -1,0 +1,107 @@
+//! What is done about checkpoints by itself, after a sync: looking over those that came, and making one when it is time.
+
+use std::ops::ControlFlow;
+
+use ties_sealed_log::{Entry, Log, Role, Tip};
+use ties_store::{Read, StoredLog, Table};
+
+use crate::author::{SPACE_NUMBER, keyring};
+use crate::checkpoint::shelf::{self, Shelved};
+use crate::lineage::PART;
+use crate::records::{Fault, SPACE, SpaceRecord, record};
+use crate::roster::Roster;
+use crate::secrets::device_keys;
+use crate::space::Space;
+
+/// With fewer entries above the last checkpoint a fresh device is quick without another.
+const FEWEST: u64 = 2_000;
+
+impl Space {
+    /// Compares checkpoints that came with what is here, and makes one if what was written since the last one has outgrown
+    /// it. Gives whether there is something new for others.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn tend_checkpoints(&self) -> Result<bool, Fault> {
+        if !self.keeps_checkpoints()? {
+            return Ok(false);
+        }
+        let looked = self.check_checkpoints()?;
+        let due = is_due(&self.inner.store.read()?)?;
+        let made = due && self.make_checkpoint()?;
+        Ok(made || looked.cosigned > 0)
+    }
+}
+
+/// Whether this device may make a checkpoint, and what was written since the last one takes more room than that.
+fn is_due(read: &dyn Read) -> Result<bool, Fault> {
+    // One under an older key is nothing to begin with (`offer.rs`).
+    let newest = shelf::newest(read)?;
+    let newest = if is_under_newest_key(read, newest.as_ref())? { newest } else { None };
+    let stored = StoredLog::reading(read, SPACE_NUMBER);
+    let vector = stored.vector()?;
+    let mut tail = Vec::new();
+    let mut entries = 0;
+    for log in vector.logs() {
+        let last = vector.tips(&log).map(|tip| tip.seq).max().unwrap_or(0);
+        let ends = newest.as_ref().map_or_else(Vec::new, |newest| newest.floor.cut_of(&log));
+        let from = ends.iter().map(|Tip { seq, .. }| *seq).max().unwrap_or(0);
+        if last > from {
+            entries += last - from;
+            tail.push((log, from));
+        }
+    }
+    if entries < FEWEST || !may_make(read)? {
+        return Ok(false);
+    }
+    let mut left = newest.map_or(0, |newest| newest.floor.size());
+    for (log, mut from) in tail {
+        loop {
+            let part = stored.after(&log, from, PART)?;
+            let Some(last) = part.last().map(Entry::seq) else { break };
+            let bytes: usize = part.iter().map(|entry| entry.bytes().len()).sum();
+            left = match left.checked_sub(bytes as u64) {
+                Some(left) => left,
+                None => return Ok(true),
+            };
+            from = last;
+        }
+    }
+    Ok(false)
+}
+
+fn is_under_newest_key(read: &dyn Read, newest: Option<&Shelved>) -> Result<bool, Fault> {
+    let Some(newest) = newest else { return Ok(false) };
+    let space: SpaceRecord = record(read, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+    let mut keys = keyring(read)?;
+    let last = keys.first().map(|(_, generation, _)| *generation);
+    keys.retain(|(_, generation, _)| Some(*generation) == last);
+    Ok(shelf::manifest(read, &newest.floor, &space.space, &keys)?.is_some())
+}
+
+fn may_make(read: &dyn Read) -> Result<bool, Fault> {
+    let roster = Roster::load(read)?;
+    let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
+    let role = roster.members.as_ref().and_then(|members| members.get(&own)).map(|member| member.role);
+    Ok(matches!(role, Some(Role::Writer | Role::Admin)))
+}
+
+/// Whether a device that has nothing of this, or little, is better off with a checkpoint of so many bytes.
+pub(crate) fn is_far_behind(read: &dyn Read, floor: &ties_sealed_log::FloorRecord) -> Result<bool, Fault> {
+    let stored = StoredLog::reading(read, SPACE_NUMBER);
+    let mut lacking = 0;
+    for end in floor.cut() {
+        let here = stored.tips(&end.log)?.iter().map(|tip| tip.seq).max().unwrap_or(0);
+        lacking += end.tip.seq.saturating_sub(here);
+    }
+    let mut has_documents = false;
+    read.visit_keys(Table::ROWS, (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded), &mut |_| {
+        has_documents = true;
+        ControlFlow::Break(())
+    })?;
+    let fresh = !has_documents && lacking > 0;
+    Ok(fresh || (lacking >= FEWEST / 2 && (floor.cosigner().is_some() || lacking * SMALL_ENTRY > floor.size())))
+}
+
+/// Bytes of an entry with one small change.
+const SMALL_ENTRY: u64 = 400;
