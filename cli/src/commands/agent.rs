@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use ties_book::Book;
 use ties_book::api::{Key, Nearby};
 
+use super::sync::may_use_lan;
 use super::{SCHEMA, status};
 use crate::agent;
 use crate::agent::daemon::{self, Orders};
@@ -145,7 +146,7 @@ impl Agent {
 
 impl Roads {
     fn nearby(self) -> Nearby {
-        let lan = !self.no_lan && std::env::var_os("TIES_NO_LAN").is_none_or(|set| set.is_empty());
+        let lan = may_use_lan(self.no_lan);
         Nearby { peers: self.peers, folders: Vec::new(), lan, listen: self.listen, waits: true }
     }
 
