@@ -202,7 +202,8 @@ fn a_link_that_breaks_while_the_owner_thinks_is_dialled_again() {
     waiting.host.type_in("y\n");
     waiting.host.expect("Added.");
     guest.expect("Welcome.");
-    assert_eq!((waiting.host.finish().0, guest.finish().0), (0, 0));
+    let (host, guest) = (waiting.host.finish(), guest.finish());
+    assert_eq!((host.0, guest.0), (0, 0), "{host:?}\n{guest:?}");
     assert_eq!((devices(&laptop), devices(&phone)), (2, 2));
 }
 

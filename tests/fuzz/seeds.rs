@@ -85,8 +85,7 @@ fn write_the_valid_inputs() {
         write("parcel", &name, &bytes);
     }
     let key = RelaySecret::from_secret(&Secret::new([8; 32])).id();
-    for (name, scheme, host) in
-        [("pinned", Scheme::Pinned, "2001:db8::1"), ("loopback", Scheme::Loopback, "127.0.0.1")]
+    for (name, scheme, host) in [("pinned", Scheme::Pinned, "2001:db8::1"), ("loopback", Scheme::Loopback, "127.0.0.1")]
     {
         write("addresses", name, RelayAddress::new(scheme, host, 7700, key).unwrap().to_string().as_bytes());
     }

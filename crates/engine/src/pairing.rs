@@ -262,7 +262,7 @@ impl Space {
                 room.leave().await;
                 None
             }
-            (true, room) => match room.into_link() {
+            (true, room) => match room.into_link().await {
                 Some((link, place)) => {
                     let host = accepted.welcome.certificate.tls();
                     Some(space.meet_paired(link, host, place, Until::Settled).await)
@@ -471,7 +471,7 @@ impl Invitation {
             room.leave().await;
             return Ok(None);
         }
-        match room.into_link() {
+        match room.into_link().await {
             Some((link, place)) => Ok(Some(space.meet_paired(link, key, place, Until::Broken).await)),
             None => Ok(None),
         }

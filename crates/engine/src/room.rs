@@ -110,14 +110,22 @@ impl Room {
         }
     }
 
-    /// The link of their own, to go on with, and where the host is.
-    pub(crate) fn into_link(self) -> Option<(Link, String)> {
+    /// The link of their own, to go on with, and where the host is. Words that were said twice may still be on their way: an
+    /// empty frame of each side ends them.
+    pub(crate) async fn into_link(self) -> Option<(Link, String)> {
         let NearRoom { link, side, .. } = self.near?;
         let place = match side {
             Side::Host(_) => String::new(),
             Side::Guest { places, .. } => places.first().map(ToString::to_string).unwrap_or_default(),
         };
-        Some((link?, place))
+        let mut link = link?;
+        link.send(Vec::new()).await.ok()?;
+        for _ in 0..REPEATED {
+            if tokio::time::timeout(CUT_FOR, link.recv()).await.ok()?.ok()??.is_empty() {
+                return Some((link, place));
+            }
+        }
+        None
     }
 }
 
@@ -287,5 +295,7 @@ impl NearRoom {
     }
 }
 
+/// So many words that were said twice are passed over at most.
+const REPEATED: usize = 64;
 /// How long a way may be away in the middle before a pairing by code, or on a link of their own, is given up.
 const CUT_FOR: Duration = Duration::from_secs(20);
