@@ -40,6 +40,8 @@ struct World {
     now: Arc<AtomicU64>,
     road: Road,
     devices: Vec<Space>,
+    /// How many rounds of edits there were: a value that is there already would make no entry.
+    rounds: AtomicU64,
 }
 
 impl World {
@@ -52,7 +54,7 @@ impl World {
         let relay = ties_sealed_log::RelaySecret::from_secret(&ties_sealed_log::Secret::new([7; 32])).id();
         let address = ties_engine::RelayAddress::new(ties_net::Scheme::Loopback, "127.0.0.1", 7700, relay).unwrap();
         let road = founder.offline().add_relay(&address.to_string()).unwrap();
-        let mut world = Self { now, road, devices: vec![founder] };
+        let mut world = Self { now, road, devices: vec![founder], rounds: AtomicU64::new(0) };
         for name in &names[1..] {
             world.admit(name, Role::Admin);
             world.meet(0, world.devices.len() - 1);
@@ -112,7 +114,8 @@ impl World {
     }
 
     fn edits(&self, device: usize) {
-        for round in 0..4 {
+        for _ in 0..4 {
+            let round = self.rounds.fetch_add(1, Ordering::Relaxed);
             for document in 0..20 {
                 self.put(device, document, &format!("key {}", round % 3), &format!("value {round} {document}"));
             }
