@@ -14,7 +14,7 @@ use ties_store::{Read, StoredLog, Table};
 
 use crate::acceptance::{changes_of, is_applied, visit};
 use crate::author::{SPACE_NUMBER, applied, keyring, log_key};
-use crate::checkpoint::{ground, is_grounded};
+use crate::checkpoint::{entry_at, ground, is_grounded};
 use crate::document::DocumentId;
 use crate::documents::{live_rows, load_stored};
 use crate::records::Fault;
@@ -204,10 +204,9 @@ impl Space {
         let snapshot = self.inner.store.read()?;
         let Some(log) = log_key(&snapshot)?.map(|key| key.id()) else { return Ok(None) };
         let (roster, keys) = (Roster::load(&snapshot)?, keyring(&snapshot)?);
-        let Some(Tip { seq, .. }) = applied(&snapshot, &log)?.into_iter().max() else { return Ok(None) };
-        let last = StoredLog::reading(&snapshot, SPACE_NUMBER).after(&log, seq.saturating_sub(1), 0)?;
-        let times = last.iter().filter_map(|entry| crate::acceptance::opened(&roster, &keys, entry));
-        Ok(times.map(|sealed| sealed.time).max())
+        let Some(tip) = applied(&snapshot, &log)?.into_iter().max() else { return Ok(None) };
+        let last = entry_at(&snapshot, &log, tip)?;
+        Ok(last.and_then(|entry| crate::acceptance::opened(&roster, &keys, &entry)).map(|sealed| sealed.time))
     }
 }
 

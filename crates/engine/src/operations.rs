@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use ties_sealed_log::{Change, Entry, Log, Payload};
-use ties_store::{Read, StoredLog, Table, Transaction};
+use ties_sealed_log::{Change, Entry, Payload, Tip};
+use ties_store::{Read, Table, Transaction};
 
-use crate::author::{SPACE_NUMBER, keyring};
+use crate::author::keyring;
+use crate::checkpoint::{entry_at, is_in_ground};
 use crate::document::DocumentId;
 use crate::edit::{Edit, EditError};
 use crate::records::{
@@ -199,9 +200,12 @@ pub(crate) fn each_change(
     let space: SpaceRecord = record(read, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
     let keys = keyring(read)?;
     for place in &operation.entries {
-        let found = StoredLog::reading(read, SPACE_NUMBER).after(&place.log, place.seq.saturating_sub(1), 0)?;
-        let entry = found.into_iter().find(|entry| entry.name() == place.name);
-        let entry = entry.ok_or(Fault::Damaged("an operation's entry"))?;
+        let at = Tip { seq: place.seq, name: place.name };
+        let entry = match entry_at(read, &place.log, at)? {
+            Some(entry) => entry,
+            None if is_in_ground(read, &place.log, at)? => return Err(Fault::Dropped),
+            None => return Err(Fault::Damaged("an operation's entry")),
+        };
         let (_, sealed) = entry
             .open(&space.space, keys.iter().map(|(id, _, key)| (id, key)))
             .map_err(|_| Fault::Damaged("an operation's entry"))?;

@@ -32,6 +32,9 @@ pub enum Fault {
     /// The space asks for a newer program than this one, to write.
     #[error("the network is written by newer programs than this one (level {0}); this one reads it, and cannot write")]
     Outdated(u16),
+    /// What is asked for lies below a checkpoint: the documents say what came of it, the entries are not here any more.
+    #[error("it is older than what this device keeps single changes of")]
+    Dropped,
 }
 
 pub(crate) const EPOCHS: Table = Table::named("engine/epochs");

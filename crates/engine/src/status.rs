@@ -7,7 +7,7 @@ use ties_store::{Read, StoredLog, Table};
 
 use crate::alerts::{Alert, alerts};
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
-use crate::checkpoint::{Checkpoint, checkpoints};
+use crate::checkpoint::{Checkpoint, checkpoints, entry_at};
 use crate::folder::{FolderStatus, folder_states};
 use crate::heard::{heard_by, known_of};
 use crate::level::NEWER;
@@ -269,11 +269,9 @@ fn last_heard(read: &dyn Read, roster: &Roster, device: &DeviceId, keys: &Keyrin
     let mut last = None;
     for log in roster.logs_of(device) {
         let Some(tip) = applied(read, &log)?.into_iter().max() else { continue };
-        let found = StoredLog::reading(read, SPACE_NUMBER).after(&log, tip.seq - 1, 0)?;
-        for entry in found.iter().filter(|entry| entry.name() == tip.name) {
-            let opened = entry.open(&roster.space.space, keys.iter().map(|(id, _, key)| (id, key)));
-            last = last.max(opened.ok().map(|(_, sealed)| sealed.time));
-        }
+        let Some(entry) = entry_at(read, &log, tip)? else { continue };
+        let opened = entry.open(&roster.space.space, keys.iter().map(|(id, _, key)| (id, key)));
+        last = last.max(opened.ok().map(|(_, sealed)| sealed.time));
     }
     Ok(last)
 }

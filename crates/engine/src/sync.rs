@@ -102,8 +102,9 @@ impl Space {
         let mut reports = Vec::new();
         for road in self.roads()? {
             let mut outcome = self.meet(&road, Until::Settled, &mut events).await;
-            // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
-            if outcome.is_ok() && (self.inner.tidy(&road)? | self.tend().await?) {
+            // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it. And what
+            // is not there as entries is asked for as a checkpoint.
+            if outcome.is_ok() && (self.inner.tidy(&road)? | self.tend().await? | self.inner.lacks_entries()?) {
                 let again = self.meet(&road, Until::Settled, &mut events).await;
                 outcome = outcome.and_then(|first| again.map(|second| first.and(second)));
             }

@@ -3,6 +3,8 @@
 //! A device that started from a checkpoint, or that dropped entries below one, has not the entries at or below its cut. They
 //! were read by whoever made the checkpoint, and count: what names one of them finds it here.
 
+use std::collections::BTreeMap;
+
 use ties_sealed_log::{ChunkName, EntryName, Log, LogId, Tip, TipRecord, decode};
 use ties_store::{Read, StoredLog, Table, Transaction};
 
@@ -66,13 +68,16 @@ pub(crate) fn ground_floor(read: &dyn Read) -> Result<Option<ChunkName>, Fault> 
     record(read, Table::SETTINGS, GROUND_FLOOR, "the checkpoint below")
 }
 
-/// Stands on a cut of a checkpoint from now on.
-pub(crate) fn stand_on(transaction: &mut Transaction, manifest: &ChunkName, cut: &[TipRecord]) -> Result<(), Fault> {
+/// Stands on a cut of a checkpoint from now on, and where a log is not in it on what was there before.
+pub(crate) fn stand_at(transaction: &mut Transaction, manifest: &ChunkName, cut: &[TipRecord]) -> Result<(), Fault> {
     put_record(transaction, Table::SETTINGS, GROUND_FLOOR, manifest)?;
+    let mut stands: BTreeMap<LogId, Vec<Tip>> = grounds(transaction)?.into_iter().collect();
+    cut.iter().for_each(|end| stands.entry(end.log).or_default().clear());
+    cut.iter().for_each(|end| stands.entry(end.log).or_default().push(end.tip));
     transaction.remove_all(GROUND, &[])?;
-    for logs in cut.chunk_by(|one, next| one.log == next.log) {
-        let tips: Vec<Tip> = logs.iter().map(|record| record.tip).collect();
-        put_record(transaction, GROUND, &logs[0].log.0, &tips)?;
+    for (log, mut tips) in stands {
+        tips.sort_unstable();
+        put_record(transaction, GROUND, &log.0, &tips)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use ties_store::{Read, StoredLog, Table, Transaction};
 use crate::absorb::absorb_kept;
 use crate::acceptance::QUARANTINE;
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
-use crate::checkpoint::ground::{ground, ground_floor, grounds, stand_on};
+use crate::checkpoint::ground::{ground_floor, grounds, stand_at};
 use crate::checkpoint::kept;
 use crate::checkpoint::shelf::{self, Opinion, pairs};
 use crate::checkpoint::state::{BadDocument, HEARD, Heard, State, Unpacked, on_all_cores, unpack};
@@ -285,12 +285,7 @@ fn begin_at(transaction: &mut Transaction, manifest: &ChunkName, cut: &[TipRecor
         }
         stands.extend_from_slice(ends);
     }
-    let known: BTreeSet<LogId> = cut.iter().map(|end| end.log).collect();
-    for log in StoredLog::reading(transaction, SPACE_NUMBER).vector()?.logs().filter(|log| !known.contains(log)) {
-        stands.extend(ground(transaction, &log)?.into_iter().map(|tip| TipRecord { log, tip }));
-    }
-    stands.sort_unstable();
-    stand_on(transaction, manifest, &stands)
+    stand_at(transaction, manifest, &stands)
 }
 
 fn holds(log: &StoredLog<'_>, id: &LogId, tips: &[Tip]) -> Result<bool, Fault> {

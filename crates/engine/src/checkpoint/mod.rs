@@ -2,7 +2,7 @@
 //!
 //! `cut.rs` says up to where a checkpoint goes, `make.rs` makes it, `shelf.rs` keeps it with its chunks, `load.rs` takes one
 //! that came, `check.rs` compares one with what is here and signs or names it. `ground.rs` is what a device stands on since
-//! then, `kept.rs` the entries that outlive their places, `state.rs` the documents and the root over them.
+//! then (`prune.rs` drops what lies below), `kept.rs` the entries that outlive their places, `state.rs` the documents and the root over them.
 
 mod check;
 mod cut;
@@ -11,6 +11,7 @@ mod kept;
 mod load;
 mod make;
 mod offer;
+mod prune;
 pub(crate) mod shelf;
 mod state;
 mod status;

@@ -11,8 +11,8 @@ use crate::checkpoint::load::{CheckpointError, load};
 use crate::checkpoint::shelf::{self, Opinion, Shelved};
 use crate::checkpoint::status::keeps;
 use crate::checkpoint::tend::is_far_behind;
-use crate::records::{Fault, SPACE, SpaceRecord, record};
-use crate::space::Space;
+use crate::records::{Fault, SPACE, SpaceRecord, put_record, record};
+use crate::space::{Inner, Space};
 
 /// An answer, and whether the record goes on the shelf.
 pub(crate) struct Answer {
@@ -36,7 +36,7 @@ pub(crate) fn consider(read: &dyn Read, floor: &FloorRecord) -> Result<Answer, F
     if reached && better {
         return plain(FloorTaken::Held);
     }
-    if !reached && !is_far_behind(read, floor)? {
+    if !reached && !is_short(read)? && !is_far_behind(read, floor)? {
         return plain(FloorTaken::Passed);
     }
     if !shelf::has_chunk(read, &floor.manifest())? {
@@ -96,9 +96,41 @@ fn reaches(read: &dyn Read, floor: &FloorRecord) -> Result<bool, Fault> {
     Ok(true)
 }
 
+/// Whether entries that are missing here were asked for where they are not kept any more: then a checkpoint is the only way
+/// to what they said, however few they are.
+fn is_short(read: &dyn Read) -> Result<bool, Fault> {
+    Ok(record(read, Table::SETTINGS, SHORT, "whether entries are not to be had")?.unwrap_or(false))
+}
+
+const SHORT: &[u8] = b"short";
+
+impl Inner {
+    /// [`is_short`], now.
+    pub(crate) fn lacks_entries(&self) -> Result<bool, Fault> {
+        is_short(&self.store.read()?)
+    }
+}
+
+/// Takes down that entries are not to be had where a session asked for them.
+fn note_shortage(space: &Space, outputs: &[Output]) -> Result<(), Fault> {
+    let is_missing = |output: &Output| match output {
+        // The other side has the end of a log alone, or what it has does not follow on what is here.
+        Output::Event(Event::Refused { reason, .. }) => *reason == Refusal::Below,
+        Output::Event(Event::Declined { reason, .. }) => *reason == Refusal::Gap,
+        _ => false,
+    };
+    if outputs.iter().any(is_missing) && !is_short(&space.inner.store.read()?)? {
+        let mut transaction = space.inner.store.write()?;
+        put_record(&mut transaction, Table::SETTINGS, SHORT, &true)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
 /// Takes the checkpoint that a session has all pieces of, if it has; the session must then be told that something changed.
 /// One that is not what it says it is, is remembered as that, and the session goes on without.
 pub(crate) fn load_offered(space: &Space, outputs: &[Output]) -> Result<bool, Fault> {
+    note_shortage(space, outputs)?;
     let offered = outputs.iter().rev().find_map(|output| match output {
         Output::Event(Event::Checkpoint { record }) => Some(record),
         _ => None,
@@ -116,7 +148,10 @@ pub(crate) fn load_offered(space: &Space, outputs: &[Output]) -> Result<bool, Fa
     };
     attempts.rest();
     match loaded {
-        Ok(()) => tracing::debug!(bytes = floor.size(), "started from a checkpoint"),
+        Ok(()) => {
+            transaction.remove(Table::SETTINGS, SHORT)?;
+            tracing::debug!(bytes = floor.size(), "started from a checkpoint");
+        }
         Err(CheckpointError::Fault(fault)) => return Err(fault),
         Err(wrong) => {
             tracing::warn!(%wrong, "a checkpoint was not taken");

@@ -1,4 +1,5 @@
-//! What is done about checkpoints by itself, after a sync: looking over those that came, and making one when it is time.
+//! What is done about checkpoints by itself, after a sync: looking over those that came, making one when it is time,
+//! and doing without the entries below.
 
 use std::ops::ControlFlow;
 
@@ -17,8 +18,8 @@ use crate::space::Space;
 const FEWEST: u64 = 2_000;
 
 impl Space {
-    /// Compares checkpoints that came with what is here, and makes one if what was written since the last one has outgrown
-    /// it. Gives whether there is something new for others.
+    /// Compares checkpoints that came with what is here, makes one if what was written since the last one has outgrown it,
+    /// and drops the entries below two that are sure. Gives whether there is something new for others.
     ///
     /// # Errors
     /// When the database cannot be read or written.
@@ -29,6 +30,9 @@ impl Space {
         let looked = self.check_checkpoints()?;
         let due = is_due(&self.inner.store.read()?)?;
         let made = due && self.make_checkpoint()?;
+        if self.prunes()? {
+            self.prune()?;
+        }
         Ok(made || looked.cosigned > 0)
     }
 }

@@ -180,7 +180,9 @@ impl Space {
             all = all.and(tally);
             // What was just learnt may call for an answer: that a removal is known here, or a key for who lacks it.
             let more = more || self.inner.tidy_everywhere()?;
-            if !more || tally.entries_sent + tally.entries_received == 0 {
+            // What is not there as entries is asked for as a checkpoint.
+            let lacks = self.inner.lacks_entries()?;
+            if !lacks && (!more || tally.entries_sent + tally.entries_received == 0) {
                 break;
             }
         }

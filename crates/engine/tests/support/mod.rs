@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "tests")]
 
 pub mod chunks;
+pub mod world;
 
 use std::time::Duration;
 

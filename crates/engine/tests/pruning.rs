@@ -1,0 +1,180 @@
+//! Entries below checkpoints that two devices signed are dropped, and nothing is lost by it.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use automerge::{ROOT, ReadDoc};
+use ties_engine::{CheckpointStanding, DocumentId, Fault, Role, Space, UndoError};
+
+use support::world::{DAY, World};
+
+/// Makes one device's checkpoint, and has another sign it.
+fn sign(world: &World, maker: usize, second: usize) {
+    assert!(world.devices[maker].make_checkpoint().unwrap());
+    for _ in 0..2 {
+        world.meet(maker, second);
+    }
+    assert_eq!(world.devices[second].check_checkpoints().unwrap().cosigned, 1);
+    world.meet(maker, second);
+}
+
+/// Two checkpoints, with something written before each and after the last.
+fn twice_signed(names: &[&str]) -> World {
+    let world = World::of(names);
+    world.edits(0);
+    world.put(1, 3, "phone", "below both");
+    world.all_meet();
+    sign(&world, 0, 1);
+    world.pass(DAY);
+    world.edits(0);
+    world.put(1, 4, "phone", "between the two");
+    world.meet(0, 1);
+    sign(&world, 1, 0);
+    world.put(0, 5, "laptop", "above both");
+    world.put(1, 31, "phone", "above both");
+    world.meet(0, 1);
+    world
+}
+
+fn is_sound(space: &Space) {
+    let documents = space.check_documents(&mut |_, _| {}).unwrap();
+    assert!(documents.lacking.is_empty() && documents.surplus.is_empty());
+    assert_eq!(space.check_rows(&mut |_, _| {}).unwrap().differing, 0);
+}
+
+#[test]
+fn entries_below_the_older_of_two_signed_checkpoints_are_dropped_and_everything_goes_on() {
+    let world = twice_signed(&["laptop", "phone"]);
+    let (before, shown) = (world.entries(0), world.shown(0));
+    let freed = world.devices[0].prune().unwrap();
+    assert!(freed.entries > 70 && freed.bytes > 10_000, "{freed:?}");
+    assert_eq!(world.entries(0), before - freed.entries);
+    assert_eq!(world.shown(0), shown);
+    is_sound(&world.devices[0]);
+    assert_eq!(world.devices[0].prune().unwrap().entries, 0, "once is enough");
+    // With one that kept everything, and with one that did the same.
+    world.put(0, 6, "laptop", "after it");
+    world.put(1, 6, "phone", "after it");
+    world.all_meet();
+    world.assert_equal();
+    assert!(world.devices[1].prune().unwrap().entries > 70);
+    world.put(0, 7, "laptop", "after both");
+    world.all_meet();
+    world.assert_equal();
+    // With nothing to do, each says one short word.
+    assert!(world.meet(0, 1).into_iter().max().unwrap() < 200);
+    // When the other one wrote last is known still.
+    assert!(world.devices[0].devices().unwrap().iter().all(|device| device.this || device.last_heard.is_some()));
+    assert!(world.devices[0].last_written().unwrap().is_some());
+}
+
+#[test]
+fn one_signature_or_one_checkpoint_alone_is_no_ground_to_drop_anything() {
+    let world = World::of(&["laptop", "phone"]);
+    world.edits(0);
+    world.all_meet();
+    sign(&world, 0, 1);
+    assert_eq!(world.devices[0].prune().unwrap().entries, 0);
+    world.edits(0);
+    assert!(world.devices[0].make_checkpoint().unwrap());
+    assert_eq!(world.devices[0].prune().unwrap().entries, 0);
+}
+
+#[test]
+fn a_device_that_is_told_to_keeps_every_entry() {
+    let world = twice_signed(&["laptop", "phone"]);
+    assert!(world.devices[0].prunes().unwrap());
+    world.devices[0].set_prunes(false).unwrap();
+    let before = world.entries(0);
+    world.devices[0].tend_checkpoints().unwrap();
+    assert_eq!(world.entries(0), before);
+    world.devices[0].set_prunes(true).unwrap();
+    world.devices[0].tend_checkpoints().unwrap();
+    assert!(world.entries(0) < before);
+}
+
+#[test]
+fn a_fresh_device_and_one_that_was_away_get_everything_from_devices_that_dropped_it() {
+    let mut world = World::of(&["laptop", "phone", "tablet"]);
+    world.put(2, 1, "tablet", "before it went away");
+    world.meet(2, 0);
+    world.edits(0);
+    world.meet(0, 1);
+    sign(&world, 0, 1);
+    world.put(2, 1, "away", "written on a mountain");
+    world.put(2, 35, "away", "a record of its own");
+    world.edits(0);
+    world.meet(0, 1);
+    sign(&world, 1, 0);
+    for device in 0..2 {
+        assert!(world.devices[device].prune().unwrap().entries > 0);
+    }
+    let fresh = world.admit("new", Role::Admin);
+    world.meet(1, fresh);
+    world.all_meet();
+    world.assert_equal();
+    assert!(world.standings(fresh).contains(&CheckpointStanding::Started));
+    let (rows, _) = world.shown(fresh);
+    assert!(rows.iter().any(|(_, value)| String::from_utf8_lossy(value).contains("written on a mountain")));
+    (0..4).for_each(|device| is_sound(&world.devices[device]));
+}
+
+#[test]
+fn a_device_removed_after_it_was_read_and_dropped_stays_read_and_what_nobody_saw_is_held() {
+    let mut world = World::of(&["laptop", "phone", "thief"]);
+    world.put(2, 2, "thief", "known to all");
+    world.edits(0);
+    world.all_meet();
+    sign(&world, 0, 1);
+    world.edits(0);
+    world.meet(0, 1);
+    sign(&world, 1, 0);
+    assert!(world.devices[0].prune().unwrap().entries > 0);
+    let thief = world.id(2);
+    world.put(2, 2, "secret", "known to nobody");
+    world.devices[0].revoke(&thief).unwrap();
+    let fresh = world.admit("new", Role::Admin);
+    world.meet(0, 1);
+    world.meet(0, fresh);
+    world.meet(2, 1);
+    for _ in 0..2 {
+        world.meet(0, 1);
+        world.meet(0, fresh);
+        world.meet(1, fresh);
+    }
+    let known = |device: usize| {
+        let view = world.devices[device].view().unwrap();
+        let document = view.document(DocumentId([2; 16])).unwrap().unwrap();
+        ["thief", "secret"].map(|key| document.get(ROOT, key).unwrap().is_some())
+    };
+    for device in [0, 1, fresh] {
+        assert_eq!(known(device), [true, false], "device {device}");
+        assert_eq!(world.devices[device].quarantined().unwrap(), 1, "device {device}");
+    }
+}
+
+#[test]
+fn what_lies_below_cannot_be_undone_any_more_and_says_so() {
+    let world = World::of(&["laptop", "phone"]);
+    world.put(0, 1, "name", "before");
+    world.edits(0);
+    world.all_meet();
+    sign(&world, 0, 1);
+    world.edits(0);
+    world.meet(0, 1);
+    sign(&world, 1, 0);
+    world.put(0, 1, "name", "after");
+    assert!(world.devices[0].prune().unwrap().entries > 0);
+    let mut operations = Vec::new();
+    world.devices[0]
+        .operations(|operation| {
+            operations.push(operation);
+            true
+        })
+        .unwrap();
+    let undone = |number: usize| world.devices[0].undo("undo", &[operations[number].id], &mut |_, _| {});
+    assert!(undone(0).is_ok(), "what is above the cut is there");
+    let last = operations.len() - 1;
+    assert!(matches!(undone(last), Err(UndoError::Fault(Fault::Dropped))));
+}
