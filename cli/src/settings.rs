@@ -26,10 +26,16 @@ pub(crate) struct Setting {
 }
 
 /// Every setting there is.
-pub(crate) const ALL: [Setting; 2] = [
+pub(crate) const ALL: [Setting; 3] = [
     Setting {
         name: SYNC_AUTO,
         about: "bring relays what a command wrote, in the background, where no agent runs",
+        default: "on",
+        read: on_or_off,
+    },
+    Setting {
+        name: CHECKPOINT_PRUNE,
+        about: "drop single changes below two checkpoints, each found right by two devices",
         default: "on",
         read: on_or_off,
     },
@@ -37,6 +43,7 @@ pub(crate) const ALL: [Setting; 2] = [
 ];
 
 pub(crate) const SYNC_AUTO: &str = "sync.auto";
+pub(crate) const CHECKPOINT_PRUNE: &str = "checkpoint.prune";
 pub(crate) const ON_SYNC: &str = "on-sync";
 
 impl Settings {

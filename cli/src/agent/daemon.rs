@@ -17,6 +17,7 @@ use super::state::{Shared, State, Watcher};
 use crate::desk;
 use crate::errors::{Failure, Outcome};
 use crate::hook;
+use crate::settings::{CHECKPOINT_PRUNE, Settings};
 use crate::signals;
 
 /// What an agent is told when it begins.
@@ -128,7 +129,10 @@ impl Agent<'_> {
     /// The book, unless it is locked: the key is here only while `ties unlock` lets it be.
     fn open(&self) -> Outcome<Option<Book>> {
         match Book::open(self.home, self.orders.environment.clone()) {
-            Ok(book) => Ok(Some(book)),
+            Ok(book) => {
+                book.set_prunes(Settings::of(self.home)?.is_on(CHECKPOINT_PRUNE));
+                Ok(Some(book))
+            }
             Err(error) if error.kind == ErrorKind::Locked && is_locked(self.home) => {
                 self.journal.line("locked: waiting for ties unlock");
                 Ok(None)

@@ -13,6 +13,7 @@ use crate::errors::{Failure, Outcome};
 use crate::hook::{self, Hook};
 use crate::render::{amount, inline, palette};
 use crate::screen::{Screen, road};
+use crate::settings::{CHECKPOINT_PRUNE, Settings};
 use crate::signals;
 use crate::terminal::Shell;
 
@@ -63,6 +64,7 @@ impl Sync {
         let watch = watch || listen.is_some();
         let nearby = Nearby { peers, folders: folder, lan: may_use_lan(no_lan), listen, waits: false };
         let hook = Hook::of(&home)?;
+        book.set_prunes(Settings::of(&home)?.is_on(CHECKPOINT_PRUNE));
         if watch {
             let mut screen = Screen::watching(shell);
             return desk::wait(async {

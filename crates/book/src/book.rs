@@ -81,6 +81,12 @@ impl Book {
         self.space.has_committed()
     }
 
+    /// Whether a sync drops single changes of which two checkpoints, each found right by two devices, say what came of them.
+    /// It does unless it is told not to.
+    pub fn set_prunes(&self, prunes: bool) {
+        self.space.set_prunes(prunes);
+    }
+
     /// Whether there is a relay to sync with.
     pub fn has_relays(&self) -> bool {
         self.space.roads().is_ok_and(|roads| !roads.is_empty())

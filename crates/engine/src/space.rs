@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use ties_sealed_log::{RecoveryWords, SpaceId};
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     changes: watch::Sender<u64>,
     /// What came from other devices, while somebody wants to know.
     arrivals: Mutex<Option<BTreeSet<DocumentId>>>,
+    /// Whether entries stay when a checkpoint says all that they said.
+    pub(crate) keeps_entries: AtomicBool,
 }
 
 /// How a new space is made.
@@ -217,6 +220,7 @@ impl Space {
             nonce: OnceLock::new(),
             changes: watch::Sender::new(0),
             arrivals: Mutex::default(),
+            keeps_entries: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -4,7 +4,7 @@
 //! is not left without. Logs with branches stay whole, as do those with something below the cut that is not decided here, or
 //! not understood.
 
-use std::cmp::Ordering;
+use std::sync::atomic::Ordering;
 
 use ties_sealed_log::{Entry, Freed, Log, LogId, Prune, Tip, TipRecord};
 use ties_store::{Read, StoredLog, Table, Transaction};
@@ -17,11 +17,8 @@ use crate::checkpoint::kept::{self, Carried, entry_at};
 use crate::checkpoint::shelf::{self, Opinion, Shelved};
 use crate::level::NEWER;
 use crate::lineage::Lineage;
-use crate::records::{BAD, Fault, SPACE, SpaceRecord, parse_place, put_record, record};
+use crate::records::{BAD, Fault, SPACE, SpaceRecord, parse_place, record};
 use crate::space::Space;
-
-/// Whether this device drops entries below checkpoints; it does unless it is told not to.
-const PRUNES: &[u8] = b"prunes";
 
 impl Space {
     /// Drops the entries below the older of the two newest checkpoints that two devices signed and this one found to be
@@ -44,27 +41,15 @@ impl Space {
         Ok(freed)
     }
 
-    /// Whether this device drops entries below checkpoints.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn prunes(&self) -> Result<bool, Fault> {
-        prunes(&self.inner.store.read()?)
+    /// Drops entries below checkpoints after a sync from now on, or does not; it does unless it is told not to, each time it
+    /// is opened. What was dropped does not come back.
+    pub fn set_prunes(&self, prunes: bool) {
+        self.inner.keeps_entries.store(!prunes, Ordering::Relaxed);
     }
 
-    /// Drops entries below checkpoints from now on, or does not. What was dropped does not come back.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn set_prunes(&self, prunes: bool) -> Result<(), Fault> {
-        let mut transaction = self.inner.store.write()?;
-        put_record(&mut transaction, Table::SETTINGS, PRUNES, &prunes)?;
-        Ok(transaction.commit()?)
+    pub(crate) fn prunes(&self) -> bool {
+        !self.inner.keeps_entries.load(Ordering::Relaxed)
     }
-}
-
-pub(crate) fn prunes(read: &dyn Read) -> Result<bool, Fault> {
-    Ok(record(read, Table::SETTINGS, PRUNES, "whether entries are dropped")?.unwrap_or(true))
 }
 
 /// The checkpoint to stand on instead of what lies below it, if there is one further up than where this device stands.
@@ -76,8 +61,8 @@ fn due(read: &dyn Read) -> Result<Option<Shelved>, Fault> {
         }
     }
     sure.sort_by(|one, other| match (one.floor.supersedes(&other.floor), other.floor.supersedes(&one.floor)) {
-        (true, false) => Ordering::Less,
-        (false, true) => Ordering::Greater,
+        (true, false) => std::cmp::Ordering::Less,
+        (false, true) => std::cmp::Ordering::Greater,
         _ => one.floor.name().cmp(&other.floor.name()),
     });
     let Some(older) = sure.into_iter().nth(1) else { return Ok(None) };
