@@ -152,9 +152,11 @@ pub(crate) fn fault(error: Fault) -> BookError {
             .hint("update ties on this device; nothing is lost, and reading and syncing go on");
     }
     if let Fault::Dropped = error {
-        return BookError::new(ErrorKind::Failed, "this cannot be undone any more").caused_by(in_one_line(&error)).hint(
-            "ties edit changes what is there; ties config checkpoint.prune off keeps single changes from now on",
-        );
+        return BookError::new(ErrorKind::Failed, "this cannot be undone any more")
+            .caused_by(in_one_line(&error))
+            .hint(
+                "ties edit changes what is there; ties config checkpoint.prune off keeps single changes from now on",
+            );
     }
     let hint = match error {
         Fault::NoKey => Some("ties sync"),

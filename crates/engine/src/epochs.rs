@@ -183,19 +183,34 @@ pub(crate) fn rotate_now(transaction: &mut Transaction, environment: &mut Enviro
     keep_key(transaction, &epoch, generation, &key)?;
     let chosen = SendingRecord { may: May::Write, epoch: Some(epoch), since: environment.now(), sealed: 0 };
     put_record(transaction, Table::SETTINGS, SENDING, &chosen)?;
+    write_envelopes(transaction, environment, &epoch, None)?;
+    Ok(epoch)
+}
+
+/// Seals the key of an epoch, with what else it takes to begin anew, for the twelve words.
+pub(crate) fn write_envelopes(
+    transaction: &mut Transaction,
+    environment: &mut Environment,
+    epoch: &EpochId,
+    checkpoint: Option<[u8; 32]>,
+) -> Result<(), Fault> {
+    let roster = Roster::load(transaction)?;
+    let Some(members) = &roster.members else { return Ok(()) };
+    let keys = keyring(transaction)?;
+    let (epoch, generation, key) = keys.iter().find(|(id, ..)| id == epoch).ok_or(Fault::NoKey)?;
     for recovery in members.recovery() {
         let envelope = RecoveryEnvelope {
-            space,
+            space: roster.space.space,
             genesis: roster.space.genesis,
-            epoch,
-            generation,
+            epoch: *epoch,
+            generation: *generation,
             key: *key.expose(),
             mailboxes: roads(transaction)?.into_iter().map(|road| (road.address, road.mailbox)).collect(),
-            checkpoint: None,
+            checkpoint,
         };
         write_envelope(transaction, environment, recovery, &envelope)?;
     }
-    Ok(epoch)
+    Ok(())
 }
 
 /// Whom an epoch's key is wrapped for, sorted.

@@ -120,3 +120,9 @@ pub fn take(space: &Space, entries: Vec<Entry>) -> Result<(), Fault> {
     absorb(&mut transaction, &*space.inner.projection, entries)?;
     Ok(transaction.commit()?)
 }
+
+/// The database of a space.
+#[must_use]
+pub fn store(space: &Space) -> &ties_store::Store {
+    &space.inner.store
+}

@@ -177,3 +177,39 @@ fn what_lies_below_cannot_be_undone_any_more_and_says_so() {
     let last = operations.len() - 1;
     assert!(matches!(undone(last), Err(UndoError::Fault(Fault::Dropped))));
 }
+
+#[test]
+fn the_twelve_words_make_a_device_of_one_that_dropped_its_entries() {
+    let mut world = twice_signed(&["laptop", "phone"]);
+    // A rotation below the cut and one above it: their keys are found all the same.
+    let third = world.admit("stolen", Role::Admin);
+    world.all_meet();
+    let stolen = world.id(third);
+    world.devices[0].revoke(&stolen).unwrap();
+    world.devices.pop();
+    for maker in [0, 1] {
+        world.edits(0);
+        world.meet(0, 1);
+        sign(&world, maker, 1 - maker);
+    }
+    world.put(0, 8, "laptop", "above both");
+    world.meet(0, 1);
+    assert!(world.devices[0].prune().unwrap().entries > 0);
+    for lost in [false, true] {
+        let new = world.recover(0, lost).unwrap();
+        assert_eq!(world.shown(new), world.shown(0));
+        let expected = if lost { vec!["new"] } else { vec!["laptop", "new", "phone"] };
+        let mut names: Vec<String> = world.devices[new].devices().unwrap().into_iter().map(|one| one.name).collect();
+        names.sort();
+        assert_eq!(names, expected);
+        world.put(new, 9, "new", "writes");
+        is_sound(&world.devices[new]);
+        if !lost {
+            for _ in 0..3 {
+                world.all_meet();
+            }
+            world.assert_equal();
+        }
+        world.devices.pop();
+    }
+}

@@ -11,9 +11,9 @@ use crate::author::{append, keyring, log_key, unnamed};
 use crate::checkpoint::cut::{cut, knows_all};
 use crate::checkpoint::kept::Carried;
 use crate::checkpoint::shelf::{self, Opinion};
-use crate::checkpoint::state::{HEARD, State, on_all_cores, pack};
+use crate::checkpoint::state::{HEARD, KEYS, State, on_all_cores, pack};
 use crate::document::DocumentId;
-use crate::epochs::seal_under;
+use crate::epochs::{seal_under, write_envelopes};
 use crate::knowledge::heard_below;
 use crate::records::{Fault, SPACE, SpaceRecord, record};
 use crate::secrets::device_keys;
@@ -47,6 +47,9 @@ impl Space {
             chunks.iter().try_for_each(|chunk| shelf::put_chunk(&mut transaction, chunk))?;
             shelf::put(&mut transaction, &floor, Some(Opinion::Same), self.now())?;
             shelf::clear(&mut transaction)?;
+            // The envelopes of before lie below the cut, and go with the entries there.
+            let manifest = Some(floor.manifest().0);
+            write_envelopes(&mut transaction, &mut self.inner.environment(), &epoch, manifest)?;
             transaction.commit()?;
             self.inner.committed();
             tracing::debug!(chunks = chunks.len(), bytes = floor.size(), "a checkpoint was made");
@@ -82,6 +85,11 @@ impl Space {
             return Ok(None);
         }
         let mut sealing = Sealing { space: self, seal, parts: Vec::new(), chunks: Vec::new() };
+        let before = keys.iter().filter(|(id, ..)| id != epoch).map(|(id, generation, key)| (id, *generation, key));
+        let before = key.seal_earlier(&space.space, epoch, before, self.inner.environment().randomness());
+        if !before.is_empty() {
+            sealing.put(PartKind::of(KEYS), &[ByteBuf::from(before)])?;
+        }
         let carried = Carried::below(read, &cut)?;
         sealing.put(PartKind::Openings, &exact(&carried.openings))?;
         sealing.put(PartKind::Membership, &exact(&carried.membership))?;

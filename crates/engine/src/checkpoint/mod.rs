@@ -18,11 +18,11 @@ mod status;
 mod tend;
 
 pub use check::Looked;
-pub(crate) use ground::{ground, is_grounded, is_here, is_in_ground};
+pub(crate) use ground::{ground, ground_floor, is_grounded, is_here, is_in_ground};
 pub(crate) use kept::{entry_at, opening_of};
 pub use load::CheckpointError;
-pub(crate) use load::{documents_of_ground, restore_ground};
+pub(crate) use load::{documents_of_ground, load, restore_ground};
 pub(crate) use offer::{Answer, consider, held, held_cosigned, load_offered};
-pub(crate) use state::Heard;
+pub(crate) use state::{Heard, KEYS};
 pub(crate) use status::checkpoints;
 pub use status::{Checkpoint, CheckpointStanding};

@@ -21,6 +21,10 @@ pub(crate) struct Heard {
 /// The number of the part kind that holds [`Heard`]s (FORMAT.md).
 pub(crate) const HEARD: u8 = 5;
 
+/// The number of the part kind that holds the keys of earlier epochs, sealed once more under the one that the checkpoint is
+/// sealed under: who comes by the twelve words has that one alone.
+pub(crate) const KEYS: u8 = 6;
+
 /// A document that was taken out of a checkpoint.
 pub(crate) enum Unpacked {
     /// All there is of it is one change.

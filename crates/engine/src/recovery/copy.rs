@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use ties_net::{Depot, RelayAddress};
 use ties_sealed_log::{
-    AccessList, AccessStatement, Appended, Entry, EntryName, Log, LogId, LogOpening, MailboxId, MemoryLog,
-    RecoveryKeys, Tip, Vector,
+    AccessList, AccessStatement, Appended, ChunkName, Entry, EntryName, FloorRecord, Log, LogId, LogOpening, MailboxId,
+    MemoryLog, Prune, RecoveryKeys, Tip, TipRecord, Vector,
 };
 use ties_store::{Read, Sharing, Snapshot, Store};
-use ties_sync::{Event, Input, MAX_PARCEL, Message, Output, PARCEL_HEAD, Parcel, Refusal, Replica, Session, Taken};
+use ties_sync::{
+    Event, FloorTaken, Input, MAX_PARCEL, Message, Output, PARCEL_HEAD, Parcel, Refusal, Replica, Session, Taken,
+};
 
 use super::RecoveryError;
+use super::base::Base;
 use crate::author::SPACE_NUMBER;
 use crate::environment::Environment;
 use crate::records::{ACCESS, Fault, OPENINGS};
@@ -28,6 +31,8 @@ pub(super) struct CipherCopy {
     /// Whether anybody may have put logs into it: it was carried in a folder.
     pub(super) carried: bool,
     bytes: usize,
+    /// Checkpoints that logs in it stand on.
+    pub(super) bases: Vec<Base>,
 }
 
 /// What belongs to one mailbox.
@@ -67,9 +72,16 @@ impl CipherCopy {
             };
             let road = Road { address: address.to_string(), relay: address.key(), mailbox };
             copy.boxes.entry(mailbox).or_default().road = Some(road);
-            let mut visit = Visit { copy: &mut copy, mailbox, list: None };
-            fetch(&mut link, &mut visit, progress).await?;
+            let mut visit = Visit { copy: &mut copy, mailbox, list: None, checkpoints: None };
+            let whole = fetch(&mut link, &mut visit, progress).await?;
             link.close().await;
+            if !whole {
+                // Entries say more than what was made of them: a checkpoint is asked for where they are not to be had.
+                visit.checkpoints = Some(BTreeMap::new());
+                let mut link = dial().await?;
+                fetch(&mut link, &mut visit, progress).await?;
+                link.close().await;
+            }
         }
         Ok(copy)
     }
@@ -90,7 +102,12 @@ impl CipherCopy {
     pub(super) fn from_snapshot(snapshot: &Snapshot) -> Result<Self, RecoveryError> {
         let mut copy = Self::default();
         let log = snapshot.log(SPACE_NUMBER);
+        copy.bases.extend(Base::of(snapshot)?);
         for id in log.vector()?.logs() {
+            let begins = log.base(&id)?;
+            if !begins.is_empty() {
+                let Ok(_) = copy.log.rebase(&id, &begins, &mut |_| false);
+            }
             let mut last = 0;
             loop {
                 let entries = log.after(&id, last, READ)?;
@@ -140,6 +157,17 @@ impl CipherCopy {
         Ok(copy)
     }
 
+    /// Has every log of a checkpoint begin where that ends.
+    fn stand_on(&mut self, base: Base) {
+        for ends in base.floor.cut().chunk_by(|one, next| one.log == next.log) {
+            let tips: Vec<Tip> = ends.iter().map(|end| end.tip).collect();
+            if let Some(end) = ends.first() {
+                let Ok(_) = self.log.rebase(&end.log, &tips, &mut |_| false);
+            }
+        }
+        self.bases.push(base);
+    }
+
     fn append(&mut self, entry: &Entry) -> Appended {
         let Ok(appended) = self.log.append(entry);
         if appended.is_new() {
@@ -148,7 +176,7 @@ impl CipherCopy {
         appended
     }
 
-    /// Every entry, each log from its beginning.
+    /// Every entry, each log from its beginning, or from where a checkpoint ends.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let Ok(vector) = self.log.vector();
         let logs: Vec<LogId> = vector.logs().collect();
@@ -167,11 +195,13 @@ impl CipherCopy {
 /// Entries of another device's log that are in memory twice while they are read.
 const READ: usize = 4 << 20;
 
+/// Gives whether every log was there from its beginning.
 async fn fetch(
     link: &mut RelayLink,
     visit: &mut Visit<'_>,
     progress: &mut (dyn FnMut(usize) + Send),
-) -> Result<(), RecoveryError> {
+) -> Result<bool, RecoveryError> {
+    let mut whole = true;
     let mut session = Session::new(visit.mailbox.0);
     let mut outputs = session.start(link.now(), visit)?;
     loop {
@@ -179,11 +209,14 @@ async fn fetch(
             match output {
                 Output::Send(frame) => link.send(frame).await?,
                 Output::Event(Event::Received { entries, .. }) => progress(entries),
+                Output::Event(
+                    Event::Declined { reason: Refusal::Gap, .. } | Event::Refused { reason: Refusal::Below, .. },
+                ) => whole = false,
                 Output::Event(_) => {}
             }
         }
         if session.is_settled() {
-            return Ok(());
+            return Ok(whole);
         }
         let wait = session.deadline().map_or(Duration::from_secs(60), |at| at.saturating_sub(link.now()));
         outputs = tokio::select! {
@@ -202,6 +235,8 @@ struct Visit<'c> {
     copy: &'c mut CipherCopy,
     mailbox: MailboxId,
     list: Option<AccessList>,
+    /// Pieces of checkpoints that came; none, if checkpoints are passed on.
+    checkpoints: Option<BTreeMap<ChunkName, Vec<u8>>>,
 }
 
 impl Visit<'_> {
@@ -251,6 +286,34 @@ impl Replica for Visit<'_> {
             return Ok(Taken::Refused(Refusal::Quota));
         }
         Ok(Taken::Log(self.copy.append(entry)))
+    }
+
+    fn take_floor(&mut self, floor: &FloorRecord) -> Result<FloorTaken, Infallible> {
+        // Nothing is dropped anywhere below one that a single device made.
+        let (Some(pieces), Some(_)) = (&mut self.checkpoints, floor.cosigner()) else { return Ok(FloorTaken::Passed) };
+        let log = &self.copy.log;
+        let has = |end: &TipRecord| log.names(&end.log, end.tip.seq).is_ok_and(|names| names.contains(&end.tip.name));
+        if floor.cut().iter().all(has) {
+            return Ok(FloorTaken::Held);
+        }
+        if usize::try_from(floor.size()).map_or(true, |size| self.copy.bytes + size > MOST) {
+            return Ok(FloorTaken::Refused(Refusal::Quota));
+        }
+        let missing = |(name, _): &&(ChunkName, u32)| !pieces.contains_key(name);
+        let missing: Vec<ChunkName> = floor.chunks().iter().filter(missing).map(|(name, _)| *name).collect();
+        if !missing.is_empty() {
+            return Ok(FloorTaken::Wanted(missing));
+        }
+        self.copy.bytes += usize::try_from(floor.size()).unwrap_or(MOST);
+        self.copy.stand_on(Base { floor: floor.clone(), chunks: std::mem::take(pieces) });
+        Ok(FloorTaken::Held)
+    }
+
+    fn put_chunk(&mut self, name: &ChunkName, bytes: &[u8]) -> Result<(), Infallible> {
+        if let Some(pieces) = &mut self.checkpoints {
+            pieces.insert(*name, bytes.to_vec());
+        }
+        Ok(())
     }
 
     fn opening(&mut self, log: &LogId) -> Result<Option<Vec<u8>>, Infallible> {

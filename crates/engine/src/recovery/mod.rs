@@ -2,6 +2,7 @@
 //!
 //! Each of them is one transaction, so it has happened or it has not; whoever was stopped begins again.
 
+mod base;
 mod copy;
 mod mailboxes;
 mod replace;

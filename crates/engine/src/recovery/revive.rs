@@ -106,8 +106,8 @@ fn find(copy: &CipherCopy, keys: &RecoveryKeys) -> Result<Found, RecoveryError> 
     }
     let mut born = Vec::new();
     for (space, candidates) in spaces {
-        for (genesis, keys) in candidates {
-            if is_birth(copy, &space, &genesis, &keys) {
+        for (genesis, mut keys) in candidates {
+            if is_birth(copy, &space, &genesis, &mut keys) {
                 born.push(Found { place: SpaceRecord { space, genesis }, keys });
             }
         }
@@ -119,15 +119,25 @@ fn find(copy: &CipherCopy, keys: &RecoveryKeys) -> Result<Found, RecoveryError> 
     }
 }
 
-/// Whether an entry is the genesis of a space, in the log of its founder.
-fn is_birth(copy: &CipherCopy, space: &SpaceId, name: &EntryName, keys: &[(EpochId, u32, EpochKey)]) -> bool {
+/// Whether an entry is the genesis of a space, in the log of its founder. The keys are those of envelopes; what the copy's
+/// checkpoints say of earlier ones is added.
+fn is_birth(copy: &CipherCopy, space: &SpaceId, name: &EntryName, keys: &mut Keyring) -> bool {
+    let mut below = Vec::new();
+    for told in copy.bases.iter().filter_map(|base| base.told(space, keys)).collect::<Vec<_>>() {
+        below.extend(told.entries);
+        let known: BTreeSet<EpochId> = keys.iter().map(|(epoch, ..)| *epoch).collect();
+        keys.extend(told.keys.into_iter().filter(|(epoch, ..)| !known.contains(epoch)));
+    }
     let open = |entry: &ties_sealed_log::Entry| -> Option<Payload> {
         let (_, sealed) = entry.open(space, keys.iter().map(|(epoch, _, key)| (epoch, key))).ok()?;
         sealed.payload().ok().flatten()
     };
-    let Some(entry) = copy.find(name) else { return false };
+    let found = copy.find(name).or_else(|| below.iter().find(|entry| entry.name() == *name).cloned());
+    let Some(entry) = found else { return false };
     let Some(Payload::Genesis(genesis)) = open(&entry) else { return false };
-    let Ok(first) = copy.log.after(&entry.log(), 0, 0);
+    let Ok(mut first) = copy.log.after(&entry.log(), 0, 0);
+    first.extend(below.iter().filter(|one| one.log() == entry.log()).cloned());
+    first.retain(|one| one.seq() == 1);
     let claims = |claim: OpenLog| {
         let signature = <&[u8; 64]>::try_from(claim.signature.as_slice());
         signature.is_ok_and(|signature| genesis.founder.verify_log(space, &entry.log(), signature).is_ok())
@@ -155,7 +165,7 @@ fn revive(
     for (epoch, generation, key) in &found.keys {
         keep_key(transaction, epoch, *generation, key)?;
     }
-    let entries = take(transaction, projection, copy)?;
+    let entries = take(transaction, projection, copy, environment.now())?;
     while learn_keys(transaction, keys)? {
         absorb_waiting(transaction, projection)?;
     }
@@ -176,7 +186,12 @@ fn revive(
 }
 
 /// Takes in the whole copy; gives the number of its entries.
-fn take(transaction: &mut Transaction, projection: &dyn Projection, copy: &CipherCopy) -> Result<usize, Fault> {
+fn take(
+    transaction: &mut Transaction,
+    projection: &dyn Projection,
+    copy: &CipherCopy,
+    now: u64,
+) -> Result<usize, RecoveryError> {
     for (mailbox, kept) in &copy.boxes {
         for statement in &kept.statements {
             keep_statement(transaction, mailbox, statement)?;
@@ -185,10 +200,17 @@ fn take(transaction: &mut Transaction, projection: &dyn Projection, copy: &Ciphe
             keep_opening(transaction, mailbox, opening)?;
         }
     }
-    let entries = if copy.carried { opening(transaction, copy)? } else { copy.entries().collect() };
-    for entry in &entries {
-        transaction.log(SPACE_NUMBER).append(entry)?;
+    for base in &copy.bases {
+        base.load(transaction, projection, now)?;
     }
+    let mut entries = if copy.carried { opening(transaction, copy)? } else { copy.entries().collect() };
+    let mut appended = Vec::with_capacity(entries.len());
+    for entry in entries.drain(..) {
+        if transaction.log(SPACE_NUMBER).append(&entry)?.is_new() {
+            appended.push(entry);
+        }
+    }
+    let entries = appended;
     let count = entries.len();
     absorb(transaction, projection, entries)?;
     // The address that was just met at is known to be good; what older entries say of that mailbox may not be.

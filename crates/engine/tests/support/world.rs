@@ -10,13 +10,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use ties_engine::{
     Checkpoint, CheckpointStanding, Conversation, CreateOptions, DeviceId, DocumentId, EditError, Environment, Input,
-    Pair, Projection, Road, Role, Row, Space, Turn,
+    Pair, Projection, RecoverOptions, RecoveryError, RecoveryWords, Road, Role, Row, Space, Turn, testing,
 };
 use ties_store::Store;
 
 pub const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// Rows that tell everything of a document.
+#[derive(Clone, Copy)]
 pub struct Everything;
 
 impl Projection for Everything {
@@ -38,6 +39,7 @@ pub struct World {
     now: Arc<AtomicU64>,
     pub road: Road,
     pub devices: Vec<Space>,
+    pub words: RecoveryWords,
     /// How many rounds of edits there were: a value that is there already would make no entry.
     rounds: AtomicU64,
 }
@@ -48,11 +50,11 @@ impl World {
         let now = Arc::new(AtomicU64::new(1_760_000_000_000));
         let options = CreateOptions { device_name: names[0].into(), recovery: true };
         let store = Store::in_memory().unwrap();
-        let (founder, _) = Space::create_in(store, Everything, &options, environment(&now, 1)).unwrap();
+        let (founder, words) = Space::create_in(store, Everything, &options, environment(&now, 1)).unwrap();
         let relay = ties_sealed_log::RelaySecret::from_secret(&ties_sealed_log::Secret::new([7; 32])).id();
         let address = ties_engine::RelayAddress::new(ties_net::Scheme::Loopback, "127.0.0.1", 7700, relay).unwrap();
         let road = founder.offline().add_relay(&address.to_string()).unwrap();
-        let mut world = Self { now, road, devices: vec![founder], rounds: AtomicU64::new(0) };
+        let mut world = Self { now, road, devices: vec![founder], words: words.unwrap(), rounds: AtomicU64::new(0) };
         for name in &names[1..] {
             world.admit(name, Role::Admin);
             world.meet(0, world.devices.len() - 1);
@@ -150,6 +152,18 @@ impl World {
         let check = self.devices[device].check_logs(&mut |_, _| {}).unwrap();
         assert!(check.broken.is_empty());
         check.entries
+    }
+
+    /// Makes a device by the words, of what another one has.
+    pub fn recover(&mut self, from: usize, lost: bool) -> Result<usize, RecoveryError> {
+        // None is like another, even if one before it was thrown away.
+        let environment = environment(&self.now, 1_000 + self.rounds.fetch_add(1, Ordering::Relaxed));
+        let options = RecoverOptions { device_name: "new".into(), lost };
+        let from = testing::store(&self.devices[from]);
+        let store = Store::in_memory().unwrap();
+        let (space, _) = Space::recover_in(store, Everything, &self.words, from, &options, environment)?;
+        self.devices.push(space);
+        Ok(self.devices.len() - 1)
     }
 
     pub fn pass(&self, time: u64) {
