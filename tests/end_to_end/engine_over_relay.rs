@@ -7,11 +7,20 @@ use std::time::Duration;
 
 use automerge::transaction::Transactable;
 use automerge::{ROOT, ReadDoc};
-use ties_engine::{CreateOptions, DocumentId, Doors, EditError, Environment, JoinOptions, Role, Space, SyncEvent};
+use ties_engine::{
+    CreateOptions, DocumentId, Doors, EditError, Environment, JoinOptions, RecoverOptions, Role, Source, Space,
+    SyncEvent,
+};
 
-async fn relay(data: &Path, port: u16) -> (String, tokio::task::JoinHandle<()>, tokio::sync::oneshot::Sender<()>, u16) {
+type Running = (String, tokio::task::JoinHandle<()>, tokio::sync::oneshot::Sender<()>, u16);
+
+async fn relay(data: &Path, port: u16) -> Running {
     let mut config = ties_relay::Config::new(data);
     config.open = true;
+    serve(config, port).await
+}
+
+async fn serve(config: ties_relay::Config, port: u16) -> Running {
     let server = ties_relay::Server::open(config).unwrap();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let listening = listener.local_addr().unwrap();
@@ -107,4 +116,56 @@ async fn two_devices_end_equal_and_a_wiped_relay_is_refilled() {
     assert!(events.iter().any(|event| matches!(event, SyncEvent::MailboxRestored(_))), "{events:?}");
     sync(&one).await;
     assert_eq!(get(&one, id, "phone").as_deref(), Some("+2"));
+}
+
+#[tokio::test]
+async fn a_relay_that_dropped_entries_is_enough_for_a_new_device_and_for_the_twelve_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = ties_relay::Config::new(&folder.path().join("relay"));
+    config.open = true;
+    config.limits.prunes = true;
+    let (address, _running, _stop, _) = serve(config, 0).await;
+    let options = CreateOptions { device_name: "laptop".into(), recovery: true };
+    let (one, words) = Space::create(&folder.path().join("one"), (), &options, Environment::system()).unwrap();
+    one.add_relay(&address, None).await.unwrap();
+    sync(&one).await;
+    let two = pair(&one, &folder.path().join("two")).await;
+    sync(&two).await;
+    let id = |number: usize| DocumentId([number as u8; 16]);
+    for generation in 0..2 {
+        for number in 0..100 {
+            set(&one, id(number), "name", &format!("generation {generation} of {number}"));
+        }
+        sync(&one).await;
+        sync(&two).await;
+        assert!(two.make_checkpoint().unwrap());
+        sync(&two).await;
+        // With the entries first, it stands at the cut in the next one.
+        sync(&one).await;
+        sync(&one).await;
+        assert_eq!(one.checkpoints().unwrap()[0].second.as_deref(), Some("laptop"), "a sync compares and signs");
+        sync(&two).await;
+    }
+    set(&one, id(200), "name", "above both");
+    sync(&one).await;
+    let received = |report: ties_engine::RoadReport| report.outcome.unwrap().entries_received;
+    let three = pair(&one, &folder.path().join("three")).await;
+    let first = received(three.sync(drop).await.unwrap().remove(0));
+    assert!(first < 60, "{first} entries: what lies below the checkpoint is not there any more");
+    sync(&three).await;
+    let words = words.unwrap();
+    let options = RecoverOptions { device_name: "new".into(), lost: true };
+    let (source, home) = (Source::Relay(address), folder.path().join("new"));
+    let recovered = Space::recover(&home, (), &words, &source, &options, Environment::system(), &mut |_| {}).await;
+    let (new, found) = recovered.unwrap();
+    assert_eq!(found.devices.len(), 3);
+    for device in [&three, &new] {
+        for number in 0..100 {
+            assert_eq!(get(device, id(number), "name"), Some(format!("generation 1 of {number}")));
+        }
+        assert_eq!(get(device, id(200), "name").as_deref(), Some("above both"));
+        assert!(device.check_documents(&mut |_, _| {}).unwrap().lacking.is_empty());
+    }
+    set(&new, id(201), "name", "after the return");
+    sync(&new).await;
 }

@@ -158,6 +158,19 @@ pub trait Read {
         Ok(ids)
     }
 
+    /// Whether there is any document.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn has_documents(&self) -> Result<bool, StoreError> {
+        let mut any = false;
+        self.visit_keys(Table::DOCUMENTS, (Bound::Unbounded, Bound::Unbounded), &mut |_| {
+            any = true;
+            ControlFlow::Break(())
+        })?;
+        Ok(any)
+    }
+
     /// How many transactions were committed before; another number means that something changed.
     ///
     /// # Errors

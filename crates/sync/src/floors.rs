@@ -21,6 +21,8 @@ pub(crate) struct Floors {
     told: BTreeSet<FloorName>,
     /// Chunks of that which it asked for.
     owed: VecDeque<ChunkName>,
+    /// Whether it holds one that it has not shown yet.
+    expected: bool,
     /// What it showed and this side is taking.
     taking: Option<Taking>,
 }
@@ -53,7 +55,7 @@ impl Floors {
 
     /// Whether nothing is under way.
     pub(crate) fn are_settled(&self) -> bool {
-        !self.is_open() && self.taking.is_none()
+        !self.is_open() && !self.expected && self.taking.is_none()
     }
 
     /// Whether one of the two is reading a checkpoint, which may take a while.
@@ -65,6 +67,16 @@ impl Floors {
     /// Both sides said the same about everything they hold.
     pub(crate) fn are_equal(&mut self, floor: Option<FloorName>) {
         self.theirs = floor;
+    }
+
+    /// What the other side's digest says of its floor, besides the entries that it named: it is ours, it has none, or it will
+    /// show one, which is worth waiting for.
+    pub(crate) fn compare(&mut self, peer: &Vector, own: Option<FloorName>, theirs: &[u8; 32]) {
+        if own.is_some() && *theirs == digest(peer, own) {
+            self.theirs = own;
+        } else {
+            self.expected = *theirs != digest(peer, None);
+        }
     }
 
     /// Whether entries of a log wait for an answer: the other side, which has `peer`, may not want them at all.
@@ -163,6 +175,7 @@ impl Session {
         }
         let record = FloorRecord::verify(bytes).map_err(PeerMisbehaved::from)?;
         self.floors.theirs = Some(record.name());
+        self.floors.expected = false;
         self.settled = false;
         self.take_floor(record, replica, out)
     }

@@ -68,8 +68,8 @@ pub(crate) enum Stage {
     New,
     /// Our open is out; this is what it spoke of.
     Opening { mine: Vector, floor: Option<FloorName> },
-    /// The digests differ; our vector is out.
-    Comparing,
+    /// The digests differ; our vector is out. Our floor, and their digest.
+    Comparing { floor: Option<FloorName>, theirs: [u8; 32] },
     /// Both know what the other has.
     Live,
 }
@@ -80,7 +80,7 @@ impl Stage {
         match self {
             Self::New => false,
             Self::Opening { .. } => matches!(message, Message::Open { .. } | Message::Sorry(_)),
-            Self::Comparing => matches!(message, Message::Access(_) | Message::Vector(_) | Message::Sorry(_)),
+            Self::Comparing { .. } => matches!(message, Message::Access(_) | Message::Vector(_) | Message::Sorry(_)),
             Self::Live => matches!(
                 message,
                 Message::Access(_)
@@ -445,7 +445,7 @@ impl Session {
         replica: &R,
         out: &mut Vec<Output>,
     ) -> Fallible<R> {
-        let Stage::Opening { mine, floor } = std::mem::replace(&mut self.stage, Stage::Comparing) else {
+        let Stage::Opening { mine, floor } = std::mem::replace(&mut self.stage, Stage::New) else {
             return Err(PeerMisbehaved::OutOfTurn.into());
         };
         if access != self.access {
@@ -456,6 +456,7 @@ impl Session {
             self.peer = mine;
             self.stage = Stage::Live;
         } else {
+            self.stage = Stage::Comparing { floor, theirs };
             // A longer vector is cut: what is not on it is sent here once more, and known.
             let records = mine.records().take(MAX_TIPS).collect();
             out.push(Output::Send(Message::Vector(records).encode()));
@@ -476,7 +477,11 @@ impl Session {
                 Standing::Missing => _ = self.wanted.insert(*record),
             }
         }
+        let is_cut = records.len() == MAX_TIPS;
         self.peer = records.into_iter().collect();
+        if let (Stage::Comparing { floor, theirs }, false) = (&self.stage, is_cut) {
+            self.floors.compare(&self.peer, *floor, theirs);
+        }
         self.announced = Some(self.peer.clone());
         self.stage = Stage::Live;
         Ok(())

@@ -1,8 +1,6 @@
 //! What is done about checkpoints by itself, after a sync: looking over those that came, making one when it is time,
 //! and doing without the entries below.
 
-use std::ops::ControlFlow;
-
 use ties_sealed_log::{Entry, Log, Role, Tip};
 use ties_store::{Read, StoredLog, Table};
 
@@ -98,12 +96,7 @@ pub(crate) fn is_far_behind(read: &dyn Read, floor: &ties_sealed_log::FloorRecor
         let here = stored.tips(&end.log)?.iter().map(|tip| tip.seq).max().unwrap_or(0);
         lacking += end.tip.seq.saturating_sub(here);
     }
-    let mut has_documents = false;
-    read.visit_keys(Table::ROWS, (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded), &mut |_| {
-        has_documents = true;
-        ControlFlow::Break(())
-    })?;
-    let fresh = !has_documents && lacking > 0;
+    let fresh = lacking > 0 && !read.has_documents()?;
     Ok(fresh || (lacking >= FEWEST / 2 && (floor.cosigner().is_some() || lacking * SMALL_ENTRY > floor.size())))
 }
 

@@ -111,6 +111,31 @@ fn an_entry_that_is_not_acknowledged_is_given_up_at_the_deadline() {
     assert!(matches!(world.tick(0, 0), Err(SessionError::Stalled)));
 }
 
+/// What a side says first that has this log, with what its digest makes of that of the entries.
+fn said(scribe: &Scribe, chain: &[Entry], digest: impl Fn([u8; 32]) -> [u8; 32]) -> [Message; 2] {
+    let last = chain.last().unwrap();
+    let tip = ties_sealed_log::Tip { seq: last.seq(), name: last.name() };
+    let records = vec![ties_sealed_log::TipRecord { log: scribe.log(), tip }];
+    let digest = digest(records.iter().copied().collect::<ties_sealed_log::Vector>().digest());
+    [Message::Open { version: 1, subject: SUBJECT, access: [0; 32], digest }, Message::Vector(records)]
+}
+
+#[test]
+fn a_floor_that_the_digest_tells_of_is_waited_for() {
+    let mut scribe = Scribe::new(42);
+    let chain = scribe.chain(None, 2);
+    let mut replica = MemoryReplica::default();
+    replica.write_all(&chain);
+    let mut session = Session::new(SUBJECT);
+    session.start(Duration::ZERO, &replica).unwrap();
+    let with_floor = |entries: [u8; 32]| ties_sealed_log::hash("ties1/held", &[&entries, &[9; 32]]);
+    for message in said(&scribe, &chain, with_floor) {
+        session.handle(Duration::from_secs(5), Input::Frame(&message.encode()), &mut replica).unwrap();
+    }
+    assert!(!session.is_settled(), "it has all entries, and not heard of the floor");
+    assert_eq!(session.deadline(), Some(Duration::from_secs(65)));
+}
+
 #[test]
 fn tips_that_are_announced_and_never_come_end_at_the_deadline() {
     let mut scribe = Scribe::new(41);
@@ -118,10 +143,7 @@ fn tips_that_are_announced_and_never_come_end_at_the_deadline() {
     let mut replica = MemoryReplica::default();
     let mut session = Session::new(SUBJECT);
     session.start(Duration::ZERO, &replica).unwrap();
-    let open = Message::Open { version: 1, subject: SUBJECT, access: [0; 32], digest: [1; 32] };
-    let tip = ties_sealed_log::Tip { seq: 2, name: chain[1].name() };
-    let vector = Message::Vector(vec![ties_sealed_log::TipRecord { log: scribe.log(), tip }]);
-    for message in [open, vector] {
+    for message in said(&scribe, &chain, |entries| entries) {
         session.handle(Duration::from_secs(5), Input::Frame(&message.encode()), &mut replica).unwrap();
     }
     assert!(!session.is_settled());
