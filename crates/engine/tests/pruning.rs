@@ -4,10 +4,14 @@
 
 mod support;
 
-use automerge::{ROOT, ReadDoc};
-use ties_engine::{CheckpointStanding, DocumentId, Fault, Role, Space, UndoError};
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use support::world::{DAY, World};
+use automerge::{ROOT, ReadDoc};
+use support::world::{DAY, Everything, World};
+use ties_engine::{
+    CheckpointStanding, DocumentId, Environment, Fault, FolderTally, RecoverOptions, Role, Source, Space, UndoError,
+};
 
 /// Makes one device's checkpoint, and has another sign it.
 fn sign(world: &World, maker: usize, second: usize) {
@@ -212,4 +216,73 @@ fn the_twelve_words_make_a_device_of_one_that_dropped_its_entries() {
         }
         world.devices.pop();
     }
+}
+
+fn visit(space: &Space, folder: &Path) -> FolderTally {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut reports = runtime.block_on(space.sync_folders(&[folder.to_owned()], |_| ())).unwrap();
+    reports.pop().unwrap().outcome.unwrap()
+}
+
+#[test]
+fn a_folder_carries_what_nobody_has_entries_of_any_more() {
+    let mut world = World::of(&["laptop", "phone", "away"]);
+    world.put(2, 1, "tablet", "before it went away");
+    world.meet(2, 0);
+    for maker in [0, 1] {
+        world.edits(0);
+        world.meet(0, 1);
+        sign(&world, maker, 1 - maker);
+    }
+    world.put(0, 5, "laptop", "above both");
+    world.put(2, 1, "away", "written on a mountain");
+    assert!(world.devices[0].prune().unwrap().entries > 0);
+    let fresh = world.admit("new", Role::Admin);
+    let folder = tempfile::tempdir().unwrap();
+    assert!(visit(&world.devices[0], folder.path()).files_written > 3);
+    let nothing = visit(&world.devices[0], folder.path());
+    assert_eq!((nothing.files_written, nothing.files_read), (0, 0), "it lies there");
+    // What carries the folder has renamed a piece, and another one is only half there yet.
+    let place = fs::read_dir(folder.path().join("ties")).unwrap().next().unwrap().unwrap().path();
+    let mut chunks: Vec<PathBuf> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect();
+    chunks.retain(|path| path.extension().is_some_and(|ending| ending == "chunk"));
+    let (renamed, whole) = (place.join("copy (1).chunk"), fs::read(&chunks[1]).unwrap());
+    fs::rename(&chunks[0], &renamed).unwrap();
+    fs::write(&chunks[1], &whole[..whole.len() / 2]).unwrap();
+    visit(&world.devices[fresh], folder.path());
+    assert!(world.shown(fresh).0.is_empty(), "half of it is nothing");
+    fs::write(&chunks[1], &whole).unwrap();
+    for _ in 0..3 {
+        for device in [fresh, 2, 0] {
+            visit(&world.devices[device], folder.path());
+        }
+    }
+    for device in [fresh, 2] {
+        assert_eq!(world.shown(device), world.shown(0), "device {device}");
+        is_sound(&world.devices[device]);
+    }
+    assert!(
+        world.devices[0].read(DocumentId([1; 16]), |one| one.get(ROOT, "away").unwrap().is_some()).unwrap().unwrap()
+    );
+    for device in [fresh, 2, 0] {
+        let last = visit(&world.devices[device], folder.path());
+        assert_eq!((last.files_written, last.entries_received), (0, 0), "device {device}");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let options = RecoverOptions { device_name: "back".into(), lost: false };
+    let source = Source::Folder(folder.path().to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (new, _) = runtime
+        .block_on(Space::recover(
+            &home.path().join("data"),
+            Everything,
+            &world.words,
+            &source,
+            &options,
+            Environment::system(),
+            &mut |_| {},
+        ))
+        .unwrap();
+    world.devices.push(new);
+    assert_eq!(world.shown(world.devices.len() - 1), world.shown(0));
 }

@@ -17,6 +17,7 @@
 #[doc = include_str!("../PROTOCOL.md")]
 pub mod protocol {}
 
+mod checkpoint_files;
 mod code;
 mod code_pairing;
 mod cpace;
@@ -31,6 +32,7 @@ mod session;
 mod ticket;
 mod wire;
 
+pub use checkpoint_files::{FLOOR_HEAD, MAX_FLOOR_FILE, chunk_file, floor_file, is_floor_file, read_floor_file};
 pub use code::{Code, CodeError, plate};
 pub use code_pairing::{Agreed, ExpectConfirm, ExpectHail, ExpectOffer, ExpectProof, Invited, MeetingPlace, Stake};
 pub use handshake::{Channel, ExpectAuth, ExpectHello, ExpectWelcome, Greeted, Greeting, HandshakeError};

@@ -22,7 +22,7 @@ pub(crate) use ground::{ground, ground_floor, is_grounded, is_here, is_in_ground
 pub(crate) use kept::{entry_at, opening_of};
 pub use load::CheckpointError;
 pub(crate) use load::{documents_of_ground, load, restore_ground};
-pub(crate) use offer::{Answer, consider, held, held_cosigned, load_offered};
+pub(crate) use offer::{Answer, consider, held, held_cosigned, load_now, load_offered, note_short};
 pub(crate) use state::{Heard, KEYS};
 pub(crate) use status::checkpoints;
 pub use status::{Checkpoint, CheckpointStanding};

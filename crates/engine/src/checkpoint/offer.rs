@@ -119,12 +119,17 @@ fn note_shortage(space: &Space, outputs: &[Output]) -> Result<(), Fault> {
         Output::Event(Event::Declined { reason, .. }) => *reason == Refusal::Gap,
         _ => false,
     };
-    if outputs.iter().any(is_missing) && !is_short(&space.inner.store.read()?)? {
-        let mut transaction = space.inner.store.write()?;
-        put_record(&mut transaction, Table::SETTINGS, SHORT, &true)?;
-        transaction.commit()?;
+    if outputs.iter().any(is_missing) { note_short(space) } else { Ok(()) }
+}
+
+/// Takes down that entries are not to be had.
+pub(crate) fn note_short(space: &Space) -> Result<(), Fault> {
+    if is_short(&space.inner.store.read()?)? {
+        return Ok(());
     }
-    Ok(())
+    let mut transaction = space.inner.store.write()?;
+    put_record(&mut transaction, Table::SETTINGS, SHORT, &true)?;
+    Ok(transaction.commit()?)
 }
 
 /// Takes the checkpoint that a session has all pieces of, if it has; the session must then be told that something changed.
@@ -136,6 +141,11 @@ pub(crate) fn load_offered(space: &Space, outputs: &[Output]) -> Result<bool, Fa
         _ => None,
     });
     let Some(floor) = offered else { return Ok(false) };
+    load_now(space, floor).map(|()| true)
+}
+
+/// Takes a checkpoint whose pieces are all here. One that is not what it says it is, is remembered as that.
+pub(crate) fn load_now(space: &Space, floor: &FloorRecord) -> Result<(), Fault> {
     let inner = &space.inner;
     let mut transaction = inner.store.write()?;
     let mut attempts = Attempts::in_folder(inner.folder.as_deref());
@@ -164,5 +174,5 @@ pub(crate) fn load_offered(space: &Space, outputs: &[Output]) -> Result<bool, Fa
     transaction.commit()?;
     attempts.finish();
     inner.committed();
-    Ok(true)
+    Ok(())
 }

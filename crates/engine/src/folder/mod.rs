@@ -5,6 +5,7 @@
 //! A folder has no mailbox and no list. Of a log that is unknown here only one is taken whose first entry opens under a key
 //! that is here (`replica.rs`); what does not open is left where it is and tried again when more is known.
 
+pub(crate) mod checkpoint;
 mod holdings;
 mod pairing;
 mod visit;

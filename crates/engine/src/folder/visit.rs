@@ -16,6 +16,7 @@ use super::{
 };
 use crate::absorb::absorb_warily;
 use crate::attempts::Attempts;
+use crate::checkpoint::note_short;
 use crate::records::{Fault, put_record};
 use crate::replica::DeviceReplica;
 use crate::space::Space;
@@ -23,15 +24,17 @@ use crate::sync::TURN;
 
 /// A visit to one folder.
 pub(super) struct Visit<'s> {
-    space: &'s Space,
+    pub(super) space: &'s Space,
     path: PathBuf,
-    depot: Depot,
+    pub(super) depot: Depot,
     key: FolderKey,
     kept: FolderRecord,
     /// What was remembered of its files, and what is known of them now.
     before: Files,
-    files: Files,
-    tally: FolderTally,
+    pub(super) files: Files,
+    pub(super) tally: FolderTally,
+    /// Whether something there does not follow on what is here.
+    gaps: bool,
 }
 
 /// A stretch of a log in a file, which is to be taken.
@@ -56,7 +59,17 @@ impl<'s> Visit<'s> {
         }
         let before = holdings::files(&snapshot, &key)?;
         let files = before.clone();
-        Ok(Self { space, path: path.to_owned(), depot, key, kept, before, files, tally: FolderTally::default() })
+        Ok(Self {
+            space,
+            path: path.to_owned(),
+            depot,
+            key,
+            kept,
+            before,
+            files,
+            tally: FolderTally::default(),
+            gaps: false,
+        })
     }
 
     pub(super) fn run(
@@ -75,10 +88,18 @@ impl<'s> Visit<'s> {
     fn exchange(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(FolderNews)) -> Result<(), FolderError> {
         loop {
             let before = self.tally.entries_received;
-            let pieces = self.look(stop, tell)?;
+            let listed = self.depot.list()?;
+            let mut loaded = self.take_checkpoint(&listed)?;
+            let pieces = self.look(&listed, stop, tell)?;
             self.take_all(pieces, stop, tell)?;
+            if self.gaps && !loaded {
+                // What would fill them is not there, unless as a checkpoint.
+                note_short(self.space)?;
+                loaded = self.take_checkpoint(&listed)?;
+            }
             // A file that was left at an earlier visit may have waited for what came just now.
-            if self.tally.entries_received == before || !self.files.values().any(|file| file.left) {
+            let news = loaded || self.tally.entries_received != before;
+            if !news || !self.files.values().any(|file| file.left) {
                 break;
             }
         }
@@ -88,15 +109,19 @@ impl<'s> Visit<'s> {
     }
 
     /// Reads what is new in the folder, and forgets what is gone from it.
-    fn look(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(FolderNews)) -> Result<Vec<Piece>, FolderError> {
-        let listed = self.depot.list()?;
+    fn look(
+        &mut self,
+        listed: &[Listed],
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(FolderNews),
+    ) -> Result<Vec<Piece>, FolderError> {
         let there: BTreeSet<&[u8]> = listed.iter().map(|file| file.name.as_encoded_bytes()).collect();
         self.files.retain(|name, _| there.contains(&name[..]));
         let snapshot = self.space.inner.store.read().map_err(Fault::from)?;
         let known = knowledge(&snapshot)?;
         let again = std::mem::replace(&mut self.kept.tried, known) != known;
         let (mut pieces, mut held) = (Vec::new(), 0);
-        for file in &listed {
+        for file in listed {
             going_on(stop)?;
             let name = file.name.as_encoded_bytes();
             let same = |kept: &FileRecord| kept.length == file.length && kept.modified == file.modified;
@@ -188,6 +213,7 @@ impl<'s> Visit<'s> {
         let store = &self.space.inner.store;
         let mut left = Vec::new();
         let (mut replica, mut bytes) = (DeviceReplica::without_relay(store)?, 0);
+        self.gaps = false;
         for mut piece in pieces {
             going_on(stop)?;
             let held = piece.entries.take();
@@ -197,7 +223,8 @@ impl<'s> Visit<'s> {
             };
             match take(&mut replica, &piece.run, entries)? {
                 Outcome::Done => bytes += entries.iter().map(Vec::len).sum::<usize>(),
-                Outcome::Left => {
+                outcome @ (Outcome::Left | Outcome::Gap) => {
+                    self.gaps |= matches!(outcome, Outcome::Gap);
                     piece.entries = held;
                     left.push(piece);
                 }
@@ -238,6 +265,7 @@ impl<'s> Visit<'s> {
     /// Writes what is here and in no readable file there. It is durable here: it was read from what was committed.
     fn leave(&mut self, stop: &AtomicBool, tell: &mut dyn FnMut(FolderNews)) -> Result<(), FolderError> {
         let snapshot = self.space.inner.store.read().map_err(Fault::from)?;
+        self.leave_checkpoint(&snapshot)?;
         if self.kept.complete == holdings::digest(&snapshot, &self.files)? {
             return Ok(());
         }
@@ -304,8 +332,10 @@ fn going_on(stop: &AtomicBool) -> Result<(), FolderError> {
 enum Outcome {
     /// All of it is here, or never will be.
     Done,
-    /// It does not open yet, or what comes before it is missing.
+    /// It does not open yet.
     Left,
+    /// What comes before it is missing.
+    Gap,
 }
 
 fn take(replica: &mut DeviceReplica<'_>, run: &Run, entries: &[Vec<u8>]) -> Result<Outcome, Fault> {
@@ -318,7 +348,8 @@ fn take(replica: &mut DeviceReplica<'_>, run: &Run, entries: &[Vec<u8>]) -> Resu
         match replica.take(&entry)? {
             Taken::Log(Appended::Extended | Appended::Forked | Appended::Known | Appended::Below) => {}
             Taken::Log(Appended::Full) => return Ok(Outcome::Done),
-            Taken::Log(Appended::Gap) | Taken::Refused(_) => return Ok(Outcome::Left),
+            Taken::Log(Appended::Gap) => return Ok(Outcome::Gap),
+            Taken::Refused(_) => return Ok(Outcome::Left),
         }
     }
     Ok(Outcome::Done)

@@ -12,13 +12,14 @@ use ties_sealed_log::{
 };
 use ties_store::{Read, Sharing, Snapshot, Store};
 use ties_sync::{
-    Event, FloorTaken, Input, MAX_PARCEL, Message, Output, PARCEL_HEAD, Parcel, Refusal, Replica, Session, Taken,
+    Event, FloorTaken, Input, MAX_PARCEL, Message, Output, PARCEL_HEAD, Parcel, Part, Refusal, Replica, Session, Taken,
 };
 
 use super::RecoveryError;
 use super::base::Base;
 use crate::author::SPACE_NUMBER;
 use crate::environment::Environment;
+use crate::folder::checkpoint::{chunk, floors};
 use crate::records::{ACCESS, Fault, OPENINGS};
 use crate::relay_link::{LinkFailure, RelayLink};
 use crate::roads::{Road, roads};
@@ -149,12 +150,44 @@ impl CipherCopy {
         }
         // Stretches of one log in their order: each finds the one before it.
         parts.sort_unstable_by_key(|part| part.run);
-        for part in parts {
-            for entry in part.entries.iter().map_while(|bytes| Entry::verify(bytes).ok()) {
-                copy.append(&entry);
+        if !copy.append_all(&parts) {
+            for depot in depots {
+                copy.stand_on_any(depot)?;
             }
+            copy.append_all(&parts);
         }
         Ok(copy)
+    }
+
+    /// Gives whether everything follows on something.
+    fn append_all(&mut self, parts: &[Part]) -> bool {
+        let mut whole = true;
+        for part in parts {
+            for entry in part.entries.iter().map_while(|bytes| Entry::verify(bytes).ok()) {
+                whole &= self.append(&entry) != Appended::Gap;
+            }
+        }
+        whole
+    }
+
+    /// Stands on the newest checkpoint in a folder that two devices signed and that is there as a whole.
+    fn stand_on_any(&mut self, depot: &Depot) -> Result<(), RecoveryError> {
+        let listed = depot.list()?;
+        let mut floors = floors(depot, listed.iter())?;
+        floors.retain(|floor| floor.cosigner().is_some());
+        while !floors.is_empty() {
+            let newest = (0..floors.len()).find(|at| floors.iter().all(|other| !other.supersedes(&floors[*at])));
+            let floor = floors.swap_remove(newest.unwrap_or(0));
+            let mut chunks = BTreeMap::new();
+            for (name, _) in floor.chunks() {
+                chunks.extend(chunk(depot, &listed, &floor, name)?.map(|chunk| (*name, chunk.into_bytes())));
+            }
+            if chunks.len() == floor.chunks().len() {
+                self.stand_on(Base { floor, chunks });
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Has every log of a checkpoint begin where that ends.

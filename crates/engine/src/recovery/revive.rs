@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ties_sealed_log::{
-    Admit, DeviceId, DeviceKeys, Entry, EntryName, EpochId, EpochKey, Genesis, Log, Manner, OpenLog, Payload,
+    Admit, DeviceId, DeviceKeys, Entry, EntryName, EpochId, EpochKey, Genesis, Log, LogId, Manner, OpenLog, Payload,
     RecoveryKeys, RecoveryWords, Remove, Role, Rotate, Sealed, Secret, SpaceId, WrapContext, decode,
 };
 use ties_store::{Read, Sharing, Store, Table, Transaction};
@@ -226,7 +226,9 @@ fn take(
 fn opening(read: &dyn Read, copy: &CipherCopy) -> Result<Vec<Entry>, Fault> {
     let space = record(read, Table::SETTINGS, SPACE, "the space")?.map(|place: SpaceRecord| place.space);
     let (space, keys) = (space.ok_or(Fault::NoKey)?, keyring(read)?);
-    let mut open = BTreeSet::new();
+    // Those that begin with a checkpoint: it opened.
+    let below = copy.bases.iter().flat_map(|base| base.floor.logs());
+    let mut open: BTreeSet<LogId> = below.collect();
     for entry in copy.entries() {
         if entry.seq() == 1 && entry.open(&space, keys.iter().map(|(id, _, key)| (id, key))).is_ok() {
             open.insert(entry.log());
