@@ -1,7 +1,9 @@
-//! The book's readers without a book, for fuzzing: they take what a person imports, edits and types.
+//! The book's readers without a book, for fuzzing: they take what a person imports, edits and types. And what a book stands
+//! on, for measuring.
 
 use ties_model::Person;
 
+use crate::book::Book;
 use crate::capture::Sketch;
 use crate::front_matter;
 use crate::import::Opened;
@@ -9,6 +11,11 @@ use crate::list::Filter;
 use crate::person_form::PersonForm;
 use crate::vcard::{self, Contents, Dialect, ImportedCard, Property};
 use crate::{fold, points};
+
+/// What a book stands on.
+pub fn space(book: &Book) -> &ties_engine::Space {
+    &book.space
+}
 
 /// Reads a file as an import does, and takes nothing in.
 pub fn read_import(file_name: &str, bytes: &[u8]) {

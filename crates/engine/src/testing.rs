@@ -3,15 +3,16 @@
 
 use automerge::transaction::Transactable;
 use automerge::{Automerge, ROOT};
-use ties_sealed_log::{Change, Changes, Entry, EntryName, Log, LogId, Payload, actor, decode};
+use ties_sealed_log::{Change, Changes, Entry, EntryName, Log, LogId, Payload, Sealed, actor, decode};
 
 use crate::absorb::absorb;
-use crate::author::{SPACE_NUMBER, append, log_key};
+use crate::author::{SPACE_NUMBER, append, keyring, log_key};
+use crate::checkpoint::{Tail, shelf};
 use crate::document::{DocumentId, apply_change, check_change};
 use crate::documents::load_stored;
 use crate::records::{
-    ClaimRecord, ContactRecord, DeviceRecord, EpochRecord, Fault, MembershipRecord, RoadRecord, SpaceRecord,
-    parse_place, put_record,
+    ClaimRecord, ContactRecord, DeviceRecord, EpochRecord, Fault, MembershipRecord, RoadRecord, SPACE, SpaceRecord,
+    parse_place, put_record, record,
 };
 use crate::space::Space;
 
@@ -106,6 +107,27 @@ pub fn ignore_kinds(space: &Space, kinds: &[u16]) -> Result<(), Fault> {
 /// When the database cannot be read.
 pub fn entries(space: &Space, log: &LogId) -> Result<Vec<Entry>, Fault> {
     Ok(space.inner.store.read()?.log(SPACE_NUMBER).after(log, 0, usize::MAX)?)
+}
+
+/// What was sealed into entries: those that open here.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn contents(space: &Space, entries: &[Entry]) -> Result<Vec<Sealed>, Fault> {
+    let read = space.inner.store.read()?;
+    let place: SpaceRecord = record(&read, ties_store::Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+    let keys = keyring(&read)?;
+    let open = |entry: &Entry| entry.open(&place.space, keys.iter().map(|(id, _, key)| (id, key))).ok();
+    Ok(entries.iter().filter_map(open).map(|(_, content)| content).collect())
+}
+
+/// Bytes of the entries here that no checkpoint here has.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn tail(space: &Space) -> Result<u64, Fault> {
+    let read = space.inner.store.read()?;
+    Tail::above(&read, shelf::newest(&read)?.as_ref())?.bytes(&read, u64::MAX)
 }
 
 /// Takes in entries as a session does, whatever else there is that they build upon.

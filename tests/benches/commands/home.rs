@@ -62,6 +62,44 @@ impl Home {
         took
     }
 
+    /// Runs a command and reads its answer as JSON, whatever its exit code says.
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
+        let mut command = self.command(&[words, &["--json"]].concat());
+        let ran = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+        serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)))
+    }
+
+    /// Starts a command that ends by itself, with something to read.
+    pub(crate) fn begin(&self, words: &[&str], input: &str) -> Ending {
+        let mut command = self.command(words);
+        let began = Instant::now();
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let process = child.id();
+        let measuring = thread::spawn(move || {
+            let mut most = 0;
+            // What is over has no memory any more.
+            while let Some(now) = status_number(process, "VmHWM:") {
+                most = most.max(now * 1024);
+                thread::sleep(Duration::from_millis(5));
+            }
+            most
+        });
+        Ending { child, began, measuring }
+    }
+
+    /// Whether a command has something to list by now.
+    pub(crate) fn lists(&self, words: &[&str]) -> bool {
+        let mut command = self.command(words);
+        let ran = command.stdout(Stdio::piped()).output().unwrap();
+        ran.status.success() && !ran.stdout.trim_ascii().is_empty()
+    }
+
+    /// Bytes that the database takes on the disk.
+    pub(crate) fn stored(&self) -> u64 {
+        on_disk(&self.path().join("database"))
+    }
+
     /// The same of one that may find nothing.
     pub(crate) fn try_time(&self, words: &[&str]) -> Duration {
         let began = Instant::now();
@@ -108,6 +146,61 @@ impl Home {
         });
         Going { child, lines }
     }
+}
+
+/// A command under way that ends by itself.
+pub(crate) struct Ending {
+    child: Child,
+    began: Instant,
+    measuring: thread::JoinHandle<u64>,
+}
+
+impl Ending {
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Waits for its end: how long it took, and the most memory that it had at once, in bytes.
+    pub(crate) fn end(self) -> (Duration, u64) {
+        let ran = self.child.wait_with_output().unwrap();
+        let took = self.began.elapsed();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        (took, self.measuring.join().unwrap())
+    }
+}
+
+/// A number that Linux tells of a process; none once it is over.
+pub(crate) fn status_number(process: u32, name: &str) -> Option<u64> {
+    number_in(&format!("/proc/{process}/status"), name)
+}
+
+/// How often the threads of a process have gone to sleep by themselves.
+pub(crate) fn sleeps(process: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    // A thread may end meanwhile.
+    let sleeps = |task: std::fs::DirEntry| {
+        number_in(&task.path().join("status").to_string_lossy(), "voluntary_ctxt_switches:").unwrap_or(0)
+    };
+    tasks.map(sleeps).sum()
+}
+
+fn number_in(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Bytes that a file or folder takes on the disk.
+pub(crate) fn on_disk(path: &Path) -> u64 {
+    let about = std::fs::symlink_metadata(path).unwrap();
+    let own = std::os::unix::fs::MetadataExt::blocks(&about) * 512;
+    if !about.is_dir() {
+        return own;
+    }
+    own + std::fs::read_dir(path).unwrap().map(|entry| on_disk(&entry.unwrap().path())).sum::<u64>()
 }
 
 /// A command that goes on; it ends with this.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
 mod at_rest;
+#[allow(dead_code, reason = "another benchmark uses the rest")]
 mod home;
 mod proxy;
 #[path = "../relay/report.rs"]

@@ -8,6 +8,7 @@
 mod client;
 mod crowd;
 mod report;
+#[allow(dead_code, reason = "another benchmark uses the rest")]
 mod server;
 
 use std::time::{Duration, Instant};

@@ -36,7 +36,8 @@ impl Report {
             };
             format!("  target: {sign} {target}: {}", if good { "met" } else { "MISSED" })
         });
-        println!("{name:<40} {value:>12.1} {unit}{verdict}");
+        let digits = if value.abs() < 10.0 { 2 } else { 1 };
+        println!("{name:<40} {value:>12.digits$} {unit}{verdict}");
         if let Some(path) = &self.file {
             let target = target.map(|(target, _)| target);
             let line = serde_json::json!({"name": name, "value": value, "unit": unit, "target": target});

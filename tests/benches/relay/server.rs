@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,17 +16,24 @@ use ties_net::RelayAddress;
 pub(crate) struct Server {
     process: Child,
     pub(crate) address: RelayAddress,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Server {
     /// Starts an open relay at a free port.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with limits of its own, each as `NAME=VALUE`.
+    pub(crate) fn start_with(limits: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut process = Command::new(program())
             .args(["--listen", "127.0.0.1:0", "--open"])
             // All of it comes from one address here.
-            .args(["--limit", "mailboxes-per-address=100000", "--data"])
+            .args(["--limit", "mailboxes-per-address=100000"])
+            .args(limits.iter().flat_map(|limit| ["--limit", limit]))
+            .arg("--data")
             .arg(data.path().join("relay"))
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -36,7 +43,12 @@ impl Server {
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let address = line.trim_end().strip_prefix("ready ").expect("a relay that is ready").parse();
-        Self { process, address: address.expect("an address"), _data: data }
+        Self { process, address: address.expect("an address"), data }
+    }
+
+    /// Where it keeps everything.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
     }
 
     /// Bytes of memory that it has now.

@@ -8,16 +8,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{cargo, root, step};
 
-const BENCHES: [&str; 2] = ["commands", "relay"];
+const BENCHES: [&str; 3] = ["commands", "relay", "roads"];
 
-/// Runs the named benchmarks, or all; with `--against FILE` it prints how much better or worse each figure is than there.
+/// Runs the named benchmarks, or all; with `--against FILE` it prints how much better or worse each figure is than there, with
+/// `--large` it takes ten times the people where a benchmark has figures for that.
 pub(crate) fn run(words: &[String]) -> Result<(), String> {
     let mut names: Vec<&str> = Vec::new();
-    let mut against = None;
+    let (mut against, mut large) = (None, false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--against" => against = Some(words.next().ok_or("--against needs a file")?),
+            "--large" => large = true,
             name if BENCHES.contains(&name) => names.push(name),
             other => return Err(format!("no benchmark {other:?}; there are {}", BENCHES.join(", "))),
         }
@@ -34,6 +36,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
     for name in names {
         let mut bench = cargo(["bench", "--quiet", "--package", "ties-tests", "--bench", name]);
         bench.env("TIES_BENCH_JSON", &file);
+        if large {
+            bench.env("TIES_BENCH_LARGE", "1");
+        }
         step(name, bench)?;
     }
     println!("figures: {}", file.display());

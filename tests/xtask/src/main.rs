@@ -16,7 +16,7 @@ const USAGE: &str = "\
 cargo xtask test       formatting, lints, documentation, dependencies, every test; needs only what cargo fetches
 cargo xtask interop    other programs read what ties writes, and the reverse; installs them under target/interop. Devices and
                        relays on a network made of namespaces, where the machine allows that
-cargo xtask bench [NAME...] [--against FILE]
+cargo xtask bench [NAME...] [--against FILE] [--large]
                        what people wait for and what a relay bears; figures go to target/bench, to compare two runs";
 
 fn main() -> ExitCode {

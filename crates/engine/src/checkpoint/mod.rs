@@ -26,3 +26,5 @@ pub(crate) use offer::{Answer, consider, held, held_cosigned, load_now, load_off
 pub(crate) use state::{Heard, KEYS};
 pub(crate) use status::checkpoints;
 pub use status::{Checkpoint, CheckpointStanding};
+#[cfg(feature = "test-support")]
+pub(crate) use tend::Tail;

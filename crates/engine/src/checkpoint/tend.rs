@@ -1,7 +1,7 @@
 //! What is done about checkpoints by itself, after a sync: looking over those that came, making one when it is time,
 //! and doing without the entries below.
 
-use ties_sealed_log::{Entry, Log, Role, Tip};
+use ties_sealed_log::{Entry, Log, LogId, Role, Tip};
 use ties_store::{Read, StoredLog, Table};
 
 use crate::author::{SPACE_NUMBER, keyring};
@@ -12,8 +12,10 @@ use crate::roster::Roster;
 use crate::secrets::device_keys;
 use crate::space::Space;
 
-/// With fewer entries above the last checkpoint a fresh device is quick without another.
+/// With fewer entries above the last checkpoint a fresh device is quick without another, unless they are large ones.
 const FEWEST: u64 = 2_000;
+/// So many bytes are worth a checkpoint however few entries they are: a whole address book comes in a few of a megabyte each.
+const BULK: u64 = 2 << 20;
 
 impl Space {
     /// Compares checkpoints that came with what is here, makes one if what was written since the last one has outgrown it,
@@ -40,36 +42,55 @@ fn is_due(read: &dyn Read) -> Result<bool, Fault> {
     // One under an older key is nothing to begin with (`offer.rs`).
     let newest = shelf::newest(read)?;
     let newest = if is_under_newest_key(read, newest.as_ref())? { newest } else { None };
-    let stored = StoredLog::reading(read, SPACE_NUMBER);
-    let vector = stored.vector()?;
-    let mut tail = Vec::new();
-    let mut entries = 0;
-    for log in vector.logs() {
-        let last = vector.tips(&log).map(|tip| tip.seq).max().unwrap_or(0);
-        let ends = newest.as_ref().map_or_else(Vec::new, |newest| newest.floor.cut_of(&log));
-        let from = ends.iter().map(|Tip { seq, .. }| *seq).max().unwrap_or(0);
-        if last > from {
-            entries += last - from;
-            tail.push((log, from));
+    let tail = Tail::above(read, newest.as_ref())?;
+    let mut most = newest.map_or(0, |newest| newest.floor.size());
+    if tail.entries < FEWEST {
+        most = most.max(BULK);
+    }
+    Ok(tail.entries > 0 && may_make(read)? && tail.bytes(read, most)? > most)
+}
+
+/// What was written since a checkpoint.
+pub(crate) struct Tail {
+    /// Logs, and after which entry of each.
+    logs: Vec<(LogId, u64)>,
+    entries: u64,
+}
+
+impl Tail {
+    /// All entries here that lie above a checkpoint's cut, or all there are.
+    pub(crate) fn above(read: &dyn Read, checkpoint: Option<&Shelved>) -> Result<Self, Fault> {
+        let vector = StoredLog::reading(read, SPACE_NUMBER).vector()?;
+        let mut tail = Self { logs: Vec::new(), entries: 0 };
+        for log in vector.logs() {
+            let last = vector.tips(&log).map(|tip| tip.seq).max().unwrap_or(0);
+            let ends = checkpoint.map_or_else(Vec::new, |checkpoint| checkpoint.floor.cut_of(&log));
+            let from = ends.iter().map(|Tip { seq, .. }| *seq).max().unwrap_or(0);
+            if last > from {
+                tail.entries += last - from;
+                tail.logs.push((log, from));
+            }
         }
+        Ok(tail)
     }
-    if entries < FEWEST || !may_make(read)? {
-        return Ok(false);
-    }
-    let mut left = newest.map_or(0, |newest| newest.floor.size());
-    for (log, mut from) in tail {
-        loop {
-            let part = stored.after(&log, from, PART)?;
-            let Some(last) = part.last().map(Entry::seq) else { break };
-            let bytes: usize = part.iter().map(|entry| entry.bytes().len()).sum();
-            left = match left.checked_sub(bytes as u64) {
-                Some(left) => left,
-                None => return Ok(true),
-            };
-            from = last;
+
+    /// Their bytes; of more than `enough`, those of the first.
+    pub(crate) fn bytes(&self, read: &dyn Read, enough: u64) -> Result<u64, Fault> {
+        let stored = StoredLog::reading(read, SPACE_NUMBER);
+        let mut bytes = 0;
+        for (log, mut from) in self.logs.iter().copied() {
+            loop {
+                let part = stored.after(&log, from, PART)?;
+                let Some(last) = part.last().map(Entry::seq) else { break };
+                bytes += part.iter().map(|entry| entry.bytes().len() as u64).sum::<u64>();
+                if bytes > enough {
+                    return Ok(bytes);
+                }
+                from = last;
+            }
         }
+        Ok(bytes)
     }
-    Ok(false)
 }
 
 fn is_under_newest_key(read: &dyn Read, newest: Option<&Shelved>) -> Result<bool, Fault> {
