@@ -134,8 +134,8 @@ impl Settings {
         let refused = |what: String| SettingsError::Limit { text: text.to_owned(), what };
         let (name, value) = text.split_once('=').ok_or_else(|| refused("write NAME=VALUE".to_owned()))?;
         let (name, value) = (name.trim(), value.trim());
-        let quoted =
-            if value.bytes().all(|byte| byte.is_ascii_digit()) { value.to_owned() } else { format!("{value:?}") };
+        let is_bare = value.bytes().all(|byte| byte.is_ascii_digit()) || matches!(value, "true" | "false");
+        let quoted = if is_bare { value.to_owned() } else { format!("{value:?}") };
         let line = format!("{name} = {quoted}");
         let limit: LimitSettings = toml::from_str(&line).map_err(|error| refused(error.message().to_owned()))?;
         self.limits = limit.over(std::mem::take(&mut self.limits));
@@ -370,10 +370,12 @@ mod tests {
         let mut words = Settings { data: Some("/words".into()), ..Settings::default() };
         words.limit("burst=9").unwrap();
         words.limit("room-size = 2 KiB").unwrap();
+        words.limit("prune=true").unwrap();
         let config = words.over(file).config().unwrap();
         assert_eq!((config.data, config.open), (PathBuf::from("/words"), true));
         let limits = config.limits;
         assert_eq!((limits.burst, limits.rooms, limits.room_bytes, limits.mailbox_bytes), (9, 4, 2048, 1 << 30));
+        assert!(limits.prunes);
     }
 
     #[test]
