@@ -87,19 +87,22 @@ fn edited(text: &str, met: &str) -> String {
 }
 
 fn disks(report: &Report, server: &Server, devices: &[Home]) {
-    let checkpoints = devices[0].json(&["status"]);
-    let newest = &checkpoints["checkpoints"][0];
-    let checkpoint = newest["bytes"].as_u64().unwrap_or_else(|| panic!("no checkpoint: {checkpoints}")) as f64;
     let book = crate::idle::open(&devices[0]);
+    if space(&book).checkpoints().unwrap().is_empty() {
+        report.note("no checkpoint came of that; one is made now");
+        space(&book).make_checkpoint().unwrap();
+    }
+    let newest = space(&book).checkpoints().unwrap().swap_remove(0);
+    let checkpoint = newest.bytes as f64;
     let after = tail(space(&book)).unwrap() as f64;
     drop(book);
     let relay = on_disk(server.data()) as f64;
     let stored = devices.iter().map(Home::stored).max().unwrap() as f64;
     let megabytes = |bytes: f64| bytes / 1e6;
     report.note(&format!(
-        "checkpoint {:.2} MB ({}), tail {:.2} MB, relay {:.2} MB, largest database {:.2} MB",
+        "checkpoint {:.2} MB ({:?}), tail {:.2} MB, relay {:.2} MB, largest database {:.2} MB",
         megabytes(checkpoint),
-        newest["standing"],
+        newest.standing,
         megabytes(after),
         megabytes(relay),
         megabytes(stored)
