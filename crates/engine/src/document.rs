@@ -135,6 +135,19 @@ pub(crate) fn check_change(chunk: &[u8], actor: Option<[u8; 16]>) -> Result<Chan
     if actor.is_none() {
         seed_change::check(chunk).map_err(|_| BadChange::Actor)?;
     }
+    let change = check_bounds(chunk)?;
+    let expected = match actor {
+        Some(actor) => change.actor_id().to_bytes() == actor,
+        None => change.seq() == 1 && change.timestamp() == 0,
+    };
+    if expected { Ok(change) } else { Err(BadChange::Actor) }
+}
+
+/// The same whoever's it is.
+pub(crate) fn check_bounds(chunk: &[u8]) -> Result<Change, BadChange> {
+    if chunk.get(CHUNK_TYPE) != Some(&UNCOMPRESSED) {
+        return Err(BadChange::Form);
+    }
     if has_marks(chunk).ok_or(BadChange::Form)? {
         return Err(BadChange::Marks);
     }
@@ -151,11 +164,7 @@ pub(crate) fn check_change(chunk: &[u8], actor: Option<[u8; 16]>) -> Result<Chan
     {
         return Err(BadChange::Words);
     }
-    let expected = match actor {
-        Some(actor) => change.actor_id().to_bytes() == actor,
-        None => change.seq() == 1 && change.timestamp() == 0,
-    };
-    if expected { Ok(change) } else { Err(BadChange::Actor) }
+    Ok(change)
 }
 
 /// Applies a checked change. After an error the document must be thrown away.

@@ -95,7 +95,7 @@ impl Transaction {
         let mut replaced = Vec::new();
         self.change(|redb| {
             let mut open = redb.open_table(table.definition())?;
-            if changes.len() >= MANY && open.len()? < 2 * changes.len() as u64 {
+            if changes.len() >= MANY && (open.len()? < 2 * changes.len() as u64 || is_behind(&open, &changes)?) {
                 return write_runs(&mut open, &changes, &mut replaced);
             }
             for (key, value) in &changes {
@@ -199,6 +199,15 @@ impl Transaction {
         Ok(counts)
     }
 
+    /// Stores documents of which nothing is stored yet, each in one piece; their ids must ascend.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written.
+    pub fn begin_documents(&mut self, documents: Vec<([u8; 16], Vec<u8>)>) -> Result<(), StoreError> {
+        let begun = documents.into_iter().map(|(id, bytes)| (piece_key(&id, 0).to_vec(), Some(bytes)));
+        self.put_all(Table::DOCUMENTS, begun.collect())
+    }
+
     /// Takes a document away. Its rows stay.
     ///
     /// # Errors
@@ -261,6 +270,15 @@ fn write_runs(
     Ok(())
 }
 
+/// Whether all that is in the table comes before these changes.
+fn is_behind(
+    table: &redb::Table<'_, &'static [u8], &'static [u8]>,
+    changes: &[Change],
+) -> Result<bool, redb::StorageError> {
+    let last = table.last()?;
+    Ok(last.is_none_or(|(last, _)| changes.first().is_some_and(|(first, _)| last.value() < &first[..])))
+}
+
 fn out_of_order(error: redb::CursorError) -> StoreError {
     match error {
         redb::CursorError::Storage(error) => error.into(),
@@ -268,14 +286,15 @@ fn out_of_order(error: redb::CursorError) -> StoreError {
     }
 }
 
+/// A thread costs as much as some packs.
+const WORTH_SHARING: usize = 16;
 /// From so many values on they go into packs, and keys into tables by runs.
 const MANY: usize = 128;
 
 impl Transaction {
     /// What the table is to hold for these values, once those that go into packs are there.
     fn pack(&mut self, table: Table, mut changes: Vec<Change>) -> Result<Vec<Change>, StoreError> {
-        let mut pack = Pack::default();
-        let mut number = 0;
+        let mut packs: Vec<(u32, Pack)> = Vec::new();
         let many = changes.len() >= MANY;
         for (_, value) in &mut changes {
             let Some(value) = value else { continue };
@@ -283,19 +302,41 @@ impl Transaction {
                 *value = Stored::Here(value).to_bytes();
                 continue;
             }
-            if number == 0 {
-                number = self.next_pack()?;
+            if packs.last().is_none_or(|(_, pack)| pack.is_full()) {
+                packs.push((self.next_pack()?, Pack::default()));
             }
+            let Some((number, pack)) = packs.last_mut() else { continue };
             let slot = pack.push(value);
-            *value = Stored::Packed(Place { pack: number, slot }).to_bytes();
-            if pack.is_full() {
-                self.put_pack(table, std::mem::replace(&mut number, 0), &std::mem::take(&mut pack))?;
-            }
+            *value = Stored::Packed(Place { pack: *number, slot }).to_bytes();
         }
-        if number != 0 {
-            self.put_pack(table, number, &pack)?;
-        }
+        self.put_packs(table, &packs)?;
         Ok(changes)
+    }
+
+    /// Writes new packs. Compressing them is most of the work of writing much, and is shared by all cores.
+    fn put_packs(&mut self, table: Table, packs: &[(u32, Pack)]) -> Result<(), StoreError> {
+        if packs.is_empty() {
+            return Ok(());
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let compress =
+            |(number, pack): &(u32, Pack)| pack.to_bytes().map(|bytes| (number.to_be_bytes().to_vec(), Some(bytes)));
+        let compressed: Result<Vec<Change>, StoreError> = if cores < 2 || packs.len() < WORTH_SHARING {
+            packs.iter().map(compress).collect()
+        } else {
+            std::thread::scope(|scope| {
+                let parts = packs.chunks(packs.len().div_ceil(cores));
+                let parts: Vec<_> =
+                    parts.map(|part| scope.spawn(move || part.iter().map(compress).collect::<Vec<_>>())).collect();
+                let done = |part: std::thread::ScopedJoinHandle<'_, _>| {
+                    part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                };
+                parts.into_iter().flat_map(done).collect()
+            })
+        };
+        let compressed = compressed?;
+        let packs = table.packs().unwrap_or(table);
+        self.change(|redb| write_runs(&mut redb.open_table(packs.definition())?, &compressed, &mut Vec::new()))
     }
 
     fn next_pack(&mut self) -> Result<u32, StoreError> {

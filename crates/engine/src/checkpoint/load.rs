@@ -64,7 +64,7 @@ pub(crate) fn load(
     let keys = keyring(transaction)?;
     let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
     let manifest = shelf::manifest(transaction, floor, &space.space, &keys)?.ok_or(CheckpointError::Unreadable)?;
-    let mut loading = Loading { transaction, projection, keys, space, state: State::default() };
+    let mut loading = Loading::new(transaction, projection, keys, space)?;
     loading.documents(&manifest)?;
     let entries = loading.carried(&manifest)?;
     if loading.state.root() != manifest.root {
@@ -89,7 +89,7 @@ pub(crate) fn load(
 /// Puts the documents of the ground, with their rows, into a database that has no documents.
 pub(crate) fn restore_ground(transaction: &mut Transaction, projection: &dyn Projection) -> Result<(), Fault> {
     let Some((manifest, keys, space)) = ground_manifest(transaction)? else { return Ok(()) };
-    let mut loading = Loading { transaction, projection, keys, space, state: State::default() };
+    let mut loading = Loading::new(transaction, projection, keys, space)?;
     match loading.documents(&manifest) {
         Ok(()) => {}
         Err(CheckpointError::Fault(fault)) => return Err(fault),
@@ -141,7 +141,15 @@ struct Loading<'t> {
     keys: Keyring,
     space: SpaceRecord,
     state: State,
+    /// Whether there was no document at all.
+    is_fresh: bool,
+    /// Rows that are not written yet, and how many bytes they have. Written together they take a fraction of the time.
+    rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    weight: usize,
 }
+
+/// Rows that are written at once, in bytes.
+const ROWS_AT_ONCE: usize = 32 << 20;
 
 /// What becomes of one document.
 struct Taken {
@@ -155,7 +163,18 @@ struct Taken {
     rows: Vec<Row>,
 }
 
-impl Loading<'_> {
+impl<'t> Loading<'t> {
+    fn new(
+        transaction: &'t mut Transaction,
+        projection: &'t dyn Projection,
+        keys: Keyring,
+        space: SpaceRecord,
+    ) -> Result<Self, Fault> {
+        let is_fresh = !transaction.has_documents()?;
+        let state = State::default();
+        Ok(Self { transaction, projection, keys, space, state, is_fresh, rows: Vec::new(), weight: 0 })
+    }
+
     /// Merges every document, one chunk at a time, so that memory stays bounded.
     fn documents(&mut self, manifest: &Manifest) -> Result<(), CheckpointError> {
         // A document may go on in the next chunk.
@@ -172,7 +191,8 @@ impl Loading<'_> {
             }
             self.merge(whole)?;
         }
-        self.merge(waiting.into_iter().collect())
+        self.merge(waiting.into_iter().collect())?;
+        Ok(self.write_rows()?)
     }
 
     fn merge(&mut self, documents: Vec<([u8; 16], Vec<u8>)>) -> Result<(), CheckpointError> {
@@ -183,20 +203,20 @@ impl Loading<'_> {
                 return Err(CheckpointError::Wrong);
             }
             self.state.documents.insert(DocumentId(id), Vec::new());
-            let here = if self.transaction.has_document(&id)? { self.transaction.document(&id)? } else { None };
+            let is_here = !self.is_fresh && self.transaction.has_document(&id)?;
+            let here = if is_here { self.transaction.document(&id)? } else { None };
             beside.push((DocumentId(id), bytes, here));
         }
         let projection = self.projection;
         let taken = on_all_cores(&beside, |(id, bytes, here)| take(projection, *id, bytes, here.as_deref()));
-        let (mut fresh, mut rows) = (Vec::new(), BTreeMap::new());
+        let mut fresh = Vec::new();
         for one in taken {
             let one = one?;
             self.state.documents.insert(one.id, one.heads);
-            for row in one.stale {
-                rows.entry(row.key).or_insert(None);
-            }
-            for row in one.rows {
-                rows.insert(row.key, Some(row.value));
+            let stale = one.stale.into_iter().map(|row| (row.key, None));
+            for (key, value) in stale.chain(one.rows.into_iter().map(|row| (row.key, Some(row.value)))) {
+                self.weight += key.len() + value.as_ref().map_or(0, Vec::len);
+                self.rows.push((key, value));
             }
             match (one.stored, one.is_new) {
                 (Some(bytes), true) => fresh.push((one.id.0, bytes)),
@@ -204,9 +224,19 @@ impl Loading<'_> {
                 (None, _) => {}
             }
         }
-        self.transaction.append_to_documents(fresh)?;
-        self.transaction.put_all(Table::ROWS, rows.into_iter().collect())?;
+        self.transaction.begin_documents(fresh)?;
+        if self.weight > ROWS_AT_ONCE {
+            self.write_rows()?;
+        }
         Ok(())
+    }
+
+    fn write_rows(&mut self) -> Result<(), Fault> {
+        // What a document has now comes before what it had.
+        self.rows.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| other.1.cmp(&one.1)));
+        self.rows.dedup_by(|next, first| next.0 == first.0);
+        self.weight = 0;
+        Ok(self.transaction.put_all(Table::ROWS, std::mem::take(&mut self.rows))?)
     }
 
     /// The entries that travel along, and who has heard of what.

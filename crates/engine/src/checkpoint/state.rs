@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use ties_sealed_log::{EntryName, StateRoot, TipRecord, encode, hash};
 
 use crate::actions::operations_of_document;
-use crate::document::{DocumentId, check_change};
+use crate::document::{DocumentId, check_bounds};
 use crate::records::Fault;
 
 /// The first entry of a log that knows a subject (`knowledge.rs`): who has heard of what does not follow from documents.
@@ -65,11 +65,9 @@ pub(crate) fn heads(stored: &[u8]) -> Result<Vec<ChangeHash>, Fault> {
 /// Reads a document that came from elsewhere, within bounds.
 pub(crate) fn unpack(bytes: &[u8]) -> Result<Unpacked, BadDocument> {
     if bytes.get(CHUNK_TYPE) == Some(&CHANGE) {
-        let change = lone(bytes).ok_or(BadDocument)?;
-        let actor = <[u8; 16]>::try_from(change.actor_id().to_bytes()).map_err(|_| BadDocument)?;
-        return check_change(bytes, Some(actor))
-            .map(|change| Unpacked::Lone(Box::new(change)))
-            .map_err(|_| BadDocument);
+        let change = check_bounds(bytes).map_err(|_| BadDocument)?;
+        let is_whole = is_alone(&change, bytes) && change.actor_id().to_bytes().len() == ACTOR;
+        return if is_whole { Ok(Unpacked::Lone(Box::new(change))) } else { Err(BadDocument) };
     }
     if operations_of_document(bytes).is_none_or(|operations| operations > MAX_OPERATIONS) {
         return Err(BadDocument);
@@ -107,12 +105,18 @@ fn lone(stored: &[u8]) -> Option<Change> {
         return None;
     }
     let parsed = catch_unwind(|| Change::from_bytes(stored.to_vec())).ok()?.ok()?;
-    // Whoever reads more than this one change has read another document.
-    (parsed.raw_bytes().len() == stored.len() && parsed.deps().is_empty()).then_some(parsed)
+    is_alone(&parsed, stored).then_some(parsed)
+}
+
+/// Whether a change is all there is: whoever reads more has read another document.
+fn is_alone(change: &Change, stored: &[u8]) -> bool {
+    change.raw_bytes().len() == stored.len() && change.deps().is_empty()
 }
 
 const CHUNK_TYPE: usize = 8;
 const CHANGE: u8 = 1;
+/// Bytes of an actor.
+const ACTOR: usize = 16;
 
 /// Names a state: every document by its heads, and who has heard of what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
