@@ -286,3 +286,37 @@ fn a_folder_carries_what_nobody_has_entries_of_any_more() {
     world.devices.push(new);
     assert_eq!(world.shown(world.devices.len() - 1), world.shown(0));
 }
+
+#[test]
+fn nothing_is_dropped_while_a_member_has_not_heard_of_the_key_that_the_checkpoints_are_under() {
+    let mut world = World::of(&["laptop", "phone", "away"]);
+    world.edits(0);
+    world.all_meet();
+    let stolen = world.admit("stolen", Role::Writer);
+    world.meet(0, 1);
+    let id = world.id(stolen);
+    world.devices[0].revoke(&id).unwrap();
+    world.devices.pop();
+    for maker in [0, 1] {
+        world.edits(0);
+        world.meet(0, 1);
+        assert!(world.devices[maker].make_checkpoint().unwrap());
+        (0..2).for_each(|_| drop(world.meet(0, 1)));
+        let looked = world.devices[1 - maker].check_checkpoints().unwrap();
+        assert_eq!((looked.same, looked.cosigned), (1, 0));
+    }
+    assert_eq!(world.devices[0].prune().unwrap().entries, 0);
+    world.put(2, 1, "away", "written on a mountain");
+    // It comes back, and says with its next sync that the key is there, though it writes nothing more.
+    for _ in 0..3 {
+        world.all_meet();
+        (0..3).for_each(|device| drop(world.devices[device].tend_checkpoints().unwrap()));
+    }
+    world.assert_equal();
+    assert!(world.standings(0).iter().all(|standing| *standing == CheckpointStanding::Same));
+    assert!(world.checkpoints(0).iter().all(|one| one.second.is_some()), "{:?}", world.checkpoints(0));
+    world.edits(0);
+    world.meet(0, 1);
+    sign(&world, 0, 1);
+    assert!(world.devices[0].prune().unwrap().entries > 0);
+}

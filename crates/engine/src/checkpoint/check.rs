@@ -14,6 +14,7 @@ use crate::acceptance::{changes_of, is_applied, visit};
 use crate::author::{Keyring, SPACE_NUMBER, keyring, log_key, unnamed};
 use crate::checkpoint::cut::{has_all, knows_all};
 use crate::checkpoint::load::documents_of_ground;
+use crate::checkpoint::reach::all_can_open;
 use crate::checkpoint::shelf::{self, Opinion, Shelved};
 use crate::checkpoint::state::{State, heads, on_all_cores};
 use crate::document::DocumentId;
@@ -45,11 +46,18 @@ impl Space {
         let mut looked = Looked::default();
         let snapshot = self.inner.store.read()?;
         for one in shelf::shelved(&snapshot)? {
-            if one.opinion != Opinion::None {
+            let opinion = match one.opinion {
+                Opinion::None => opinion(&snapshot, &one)?,
+                // It was found right, and somebody had not heard of its key yet.
+                Opinion::Same if one.floor.cosigner().is_none() => Some(Opinion::Same),
+                _ => continue,
+            };
+            let Some(opinion) = opinion else { continue };
+            let cosigns = opinion == Opinion::Same && one.floor.cosigner().is_none() && may_sign(&snapshot, &one)?;
+            let is_news = opinion != one.opinion;
+            if !is_news && !cosigns {
                 continue;
             }
-            let Some(opinion) = opinion(&snapshot, &one)? else { continue };
-            let cosigns = opinion == Opinion::Same && one.floor.cosigner().is_none() && may_sign(&snapshot, &one)?;
             let floor = if cosigns { self.cosign(&one.floor)? } else { one.floor };
             let mut transaction = self.inner.store.write()?;
             shelf::put(&mut transaction, &floor, Some(opinion), self.now())?;
@@ -61,7 +69,7 @@ impl Space {
                     tracing::warn!(manifest = ?floor.manifest(), "a checkpoint says something else than the entries here");
                     looked.differing += 1;
                 }
-                _ => looked.same += 1,
+                _ => looked.same += usize::from(is_news),
             }
             looked.cosigned += usize::from(cosigns);
         }
@@ -87,7 +95,8 @@ fn may_sign(read: &dyn Read, one: &Shelved) -> Result<bool, Fault> {
     let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
     let role = roster.members.as_ref().and_then(|members| members.get(&own)).map(|member| member.role);
     let author = roster.author(&one.floor.author());
-    Ok(matches!(role, Some(Role::Writer | Role::Admin)) && author.is_some_and(|author| author != own))
+    let may = matches!(role, Some(Role::Writer | Role::Admin)) && author.is_some_and(|author| author != own);
+    Ok(may && all_can_open(read, one)?)
 }
 
 /// What to think of a checkpoint; `None` while something up to its cut is missing or undecided here, or it cannot be read.

@@ -12,6 +12,7 @@ mod load;
 mod make;
 mod offer;
 mod prune;
+mod reach;
 pub(crate) mod shelf;
 mod state;
 mod status;

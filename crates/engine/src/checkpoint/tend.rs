@@ -1,10 +1,11 @@
 //! What is done about checkpoints by itself, after a sync: looking over those that came, making one when it is time,
 //! and doing without the entries below.
 
-use ties_sealed_log::{Entry, Log, LogId, Role, Tip};
+use ties_sealed_log::{Entry, Log, LogId, Payload, Role, Tip};
 use ties_store::{Read, StoredLog, Table};
 
-use crate::author::{SPACE_NUMBER, keyring};
+use crate::author::{SPACE_NUMBER, append, keyring};
+use crate::checkpoint::reach::owes_word;
 use crate::checkpoint::shelf::{self, Shelved};
 use crate::lineage::PART;
 use crate::records::{Fault, SPACE, SpaceRecord, record};
@@ -27,13 +28,31 @@ impl Space {
         if !self.keeps_checkpoints()? {
             return Ok(false);
         }
+        let said = self.say_key_is_here()?;
         let looked = self.check_checkpoints()?;
         let due = is_due(&self.inner.store.read()?)?;
         let made = due && self.make_checkpoint()?;
         if self.prunes() {
             self.prune()?;
         }
-        Ok(made || looked.cosigned > 0)
+        Ok(said || made || looked.cosigned > 0)
+    }
+}
+
+impl Space {
+    /// Names the beginning of an epoch that another device began, where nothing else was written since: others wait for it.
+    fn say_key_is_here(&self) -> Result<bool, Fault> {
+        if !owes_word(&self.inner.store.read()?)? {
+            return Ok(false);
+        }
+        let mut transaction = self.inner.store.write()?;
+        if !owes_word(&transaction)? {
+            return Ok(false);
+        }
+        append(&mut transaction, &mut self.inner.environment(), &Payload::Beacon)?;
+        transaction.commit()?;
+        self.inner.committed();
+        Ok(true)
     }
 }
 
