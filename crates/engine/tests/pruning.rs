@@ -301,7 +301,9 @@ fn nothing_is_dropped_while_a_member_has_not_heard_of_the_key_that_the_checkpoin
         world.edits(0);
         world.meet(0, 1);
         assert!(world.devices[maker].make_checkpoint().unwrap());
-        (0..2).for_each(|_| drop(world.meet(0, 1)));
+        for _ in 0..2 {
+            world.meet(0, 1);
+        }
         let looked = world.devices[1 - maker].check_checkpoints().unwrap();
         assert_eq!((looked.same, looked.cosigned), (1, 0));
     }
@@ -310,7 +312,9 @@ fn nothing_is_dropped_while_a_member_has_not_heard_of_the_key_that_the_checkpoin
     // It comes back, and says with its next sync that the key is there, though it writes nothing more.
     for _ in 0..3 {
         world.all_meet();
-        (0..3).for_each(|device| drop(world.devices[device].tend_checkpoints().unwrap()));
+        for device in 0..3 {
+            world.devices[device].tend_checkpoints().unwrap();
+        }
     }
     world.assert_equal();
     assert!(world.standings(0).iter().all(|standing| *standing == CheckpointStanding::Same));

@@ -52,7 +52,10 @@ pub(crate) fn owes_word(read: &dyn Read) -> Result<bool, Fault> {
     let Some((log, seq)) = beginning(read, &roster, &epoch)? else { return Ok(false) };
     let own = device_keys(read)?.ok_or(Fault::NoKey)?.id();
     let logs = roster.logs_of(&own);
-    if logs.contains(&log) || heard_by(read, &logs)?.get(&log).is_some_and(|heard| *heard >= seq) {
+    if logs.contains(&log)
+        || let_in_after(read, (log, seq))?.contains(&own)
+        || heard_by(read, &logs)?.get(&log).is_some_and(|heard| *heard >= seq)
+    {
         return Ok(false);
     }
     Ok(unnamed(read)?.iter().any(|dep| dep.log == log && dep.seq >= seq))
