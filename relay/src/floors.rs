@@ -111,10 +111,11 @@ impl Floors {
 }
 
 impl Mailbox {
-    /// Decides about a floor that a device brings.
+    /// Decides about a floor that a device brings; `needed` if it has said that it has not all entries below.
     pub(crate) fn take_floor<S: Storage>(
         &mut self,
         record: &FloorRecord,
+        needed: bool,
         storage: &mut S,
         limits: &Limits,
     ) -> Result<FloorTaken, S::Error> {
@@ -132,8 +133,11 @@ impl Mailbox {
             return Ok(FloorTaken::Refused(Refusal::Quota));
         }
         let missing = self.floors.missing(record);
-        // On the word of one, nothing is passed over: it waits until the entries are here.
-        let waits = record.cosigner().is_none() && reach == Reach::Short;
+        // On the word of one, nothing is passed over: it waits until the entries are here. A log of which nothing is here
+        // begins at the cut only where its entries do not come: whoever passes on the checkpoint asks this relay for them.
+        let begins = |log: &LogId| self.opener(log).is_some() && !self.vector.knows(log);
+        let waits = reach == Reach::Short || (!needed && record.logs().any(|log| begins(&log)));
+        let waits = waits && record.cosigner().is_none();
         if !missing.is_empty() || waits {
             self.stage(record, storage)?;
             return Ok(if missing.is_empty() { FloorTaken::Passed } else { FloorTaken::Wanted(missing) });
@@ -146,7 +150,7 @@ impl Mailbox {
     pub(crate) fn reconsider_floors<S: Storage>(&mut self, storage: &mut S, limits: &Limits) -> Result<(), S::Error> {
         let waiting = self.floors.staged.iter().filter(|record| self.floors.missing(record).is_empty());
         for record in waiting.cloned().collect::<Vec<_>>() {
-            let _ = self.take_floor(&record, storage, limits)?;
+            let _ = self.take_floor(&record, false, storage, limits)?;
         }
         Ok(())
     }

@@ -301,11 +301,11 @@ impl<S: Storage> Replica for Visit<'_, S> {
         Ok(self.mailbox.floors.newest_cosigned().cloned())
     }
 
-    fn take_floor(&mut self, record: &FloorRecord) -> Result<FloorTaken, S::Error> {
+    fn take_floor(&mut self, record: &FloorRecord, needed: bool) -> Result<FloorTaken, S::Error> {
         if !self.may_put {
             return Ok(FloorTaken::Passed);
         }
-        self.mailbox.take_floor(record, self.storage, self.limits)
+        self.mailbox.take_floor(record, needed, self.storage, self.limits)
     }
 
     fn chunk(&self, name: &ChunkName) -> Result<Option<Vec<u8>>, S::Error> {

@@ -263,6 +263,42 @@ fn on_the_word_of_one_nothing_is_passed_over() {
     is_accounted_for(&world, &one);
 }
 
+/// The log of a device that was let in on another road, or everything after the relay was wiped: whoever is not far behind
+/// passes on the checkpoint and asks for the entries.
+#[test]
+fn a_log_that_the_relay_has_not_heard_of_comes_entry_by_entry_too() {
+    let (mut world, mut one, mut two, mut three) = three(pruning());
+    write_and_sync(&mut world, &mut one, 2);
+    two.write();
+    one.take_all_of(&two);
+    let record = checkpoint(&mut one, 1);
+    write_and_sync(&mut world, &mut one, 0);
+    assert_eq!(stored(&world, &one, &two.log_key.id()).len(), 1, "every entry came");
+    assert_eq!(kept(&world, &one), [record], "and then it was kept");
+    write_and_sync(&mut world, &mut three, 1);
+    assert_eq!(three.names(&two.log_key.id(), 1).expect("memory").len(), 1);
+    is_accounted_for(&world, &one);
+}
+
+#[test]
+fn on_the_word_of_one_a_log_begins_at_the_cut_where_its_entries_are_gone() {
+    let (mut world, mut one, mut two, _) = three(pruning());
+    two.write();
+    one.take_all_of(&two);
+    write_and_sync(&mut world, &mut one, 2);
+    let record = checkpoint(&mut one, 1);
+    one.prune(&record);
+    let first = first_statement(&key(1), &[(key(2).id(), PUT | GET), (key(3).id(), PUT | GET)]);
+    world = World::open();
+    let id = world.connect(&one.key);
+    world.create(id, &first);
+    world.happen(id, Input::Closed);
+    write_and_sync(&mut world, &mut one, 1);
+    assert_eq!(world.storage.vector(&one.mailbox()).expect("memory"), one.vector());
+    assert_eq!(kept(&world, &one), [record]);
+    is_accounted_for(&world, &one);
+}
+
 #[test]
 fn a_relay_that_was_wiped_is_refilled_by_a_device_that_dropped_its_entries() {
     let (mut world, mut one, mut two, mut three) = three(pruning());

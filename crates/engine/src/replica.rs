@@ -270,11 +270,11 @@ impl Replica for DeviceReplica<'_> {
         if self.trusts { held_cosigned(self.read()).map_err(store_error) } else { Ok(None) }
     }
 
-    fn take_floor(&mut self, floor: &FloorRecord) -> Result<FloorTaken, StoreError> {
+    fn take_floor(&mut self, floor: &FloorRecord, needed: bool) -> Result<FloorTaken, StoreError> {
         if !self.trusts {
             return Ok(FloorTaken::Passed);
         }
-        let Answer { taken, keep } = consider(self.read(), floor).map_err(store_error)?;
+        let Answer { taken, keep } = consider(self.read(), floor, needed).map_err(store_error)?;
         if keep {
             let now = self.now;
             shelf::put(self.write()?, floor, None, now).map_err(store_error)?;

@@ -1,15 +1,14 @@
 //! The engine's readers without a space, for fuzzing: they take what other members and damaged disks give. And a member
 //! that writes what no honest one would.
 
-use automerge::transaction::Transactable;
-use automerge::{Automerge, ROOT};
+use automerge::Automerge;
 use ties_sealed_log::{Change, Changes, Entry, EntryName, Log, LogId, Payload, Sealed, actor, decode};
 
 use crate::absorb::absorb;
 use crate::author::{SPACE_NUMBER, append, keyring, log_key};
-use crate::checkpoint::{Tail, shelf};
+pub use crate::checkpoint::lie::Lie;
+use crate::checkpoint::{FEWEST_HERE, Tail, shelf};
 use crate::document::{DocumentId, apply_change, check_change};
-use crate::documents::load_stored;
 use crate::records::{
     ClaimRecord, ContactRecord, DeviceRecord, EpochRecord, Fault, MembershipRecord, RoadRecord, SPACE, SpaceRecord,
     parse_place, put_record, record,
@@ -58,17 +57,21 @@ pub fn forge(space: &Space, chunks: impl FnOnce([u8; 16]) -> Vec<Forged>) -> Res
     Ok(entry.name())
 }
 
-/// Changes a stored document without an entry that says so: what a device does that is to make a checkpoint that lies.
+/// Makes a checkpoint that says something else than this device's entries; gives `false` where there is nothing to make it of.
 ///
 /// # Errors
-/// When the database cannot be read or written, or there is no such document.
-pub fn alter_unsaid(space: &Space, id: DocumentId, key: &str, value: &str) -> Result<(), Fault> {
+/// When the database cannot be read or written, or has not the document.
+pub fn make_false_checkpoint(space: &Space, lie: Lie) -> Result<bool, Fault> {
+    space.make_false_checkpoint(lie)
+}
+
+/// From now on takes so many entries above the last checkpoint for enough to make another, so that it takes no thousands.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn checkpoint_after(space: &Space, entries: u64) -> Result<(), Fault> {
     let mut transaction = space.inner.store.write()?;
-    let mut document = load_stored(&transaction, id)?.ok_or(Fault::Damaged("a document"))?;
-    let mut changing = document.transaction();
-    changing.put(ROOT, key, value).map_err(|_| Fault::Damaged("a document"))?;
-    changing.commit();
-    transaction.put_document(&id.0, &document.save())?;
+    put_record(&mut transaction, ties_store::Table::SETTINGS, FEWEST_HERE, &entries)?;
     Ok(transaction.commit()?)
 }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use ties_engine::testing::{Lie, make_false_checkpoint};
 use ties_engine::{CheckpointStanding, DocumentId, Looked, Role};
 
 use support::world::{DAY, World};
@@ -67,23 +68,39 @@ fn a_second_device_signs_what_it_finds_right_and_that_reaches_whoever_started_fr
 
 #[test]
 fn a_checkpoint_that_lies_is_named_and_neither_signed_nor_passed_on() {
+    let document = DocumentId([7; 16]);
+    for lie in [Lie::Alters(document), Lie::LeavesOut(document), Lie::OtherRoot] {
+        let mut world = World::of(&["laptop", "phone"]);
+        world.edits(0);
+        world.meet(0, 1);
+        assert!(make_false_checkpoint(&world.devices[0], lie).unwrap());
+        world.meet(0, 1);
+        world.meet(0, 1);
+        assert_eq!(world.devices[1].check_checkpoints().unwrap(), Looked { same: 0, cosigned: 0, differing: 1 });
+        let named = world.devices[1].status().unwrap().checkpoints;
+        assert_eq!((named[0].standing, named[0].maker.as_deref()), (CheckpointStanding::Differs, Some("laptop")));
+        assert_eq!(named[0].second, None);
+        // Whoever asks the honest one is not given it.
+        let fresh = world.admit("tablet", Role::Admin);
+        world.meet(0, 1);
+        world.meet(1, fresh);
+        world.meet(1, fresh);
+        assert_eq!(world.checkpoints(fresh), Vec::new(), "{lie:?}");
+        assert_eq!(world.shown(fresh), world.shown(1), "{lie:?}");
+    }
+}
+
+#[test]
+fn whoever_is_offered_a_checkpoint_with_another_root_goes_on_without_it_and_names_its_maker() {
     let mut world = World::of(&["laptop", "phone"]);
     world.edits(0);
     world.meet(0, 1);
-    ties_engine::testing::alter_unsaid(&world.devices[0], DocumentId([7; 16]), "key 1", "what nobody wrote").unwrap();
-    assert!(world.devices[0].make_checkpoint().unwrap());
-    world.meet(0, 1);
-    world.meet(0, 1);
-    assert_eq!(world.devices[1].check_checkpoints().unwrap(), Looked { same: 0, cosigned: 0, differing: 1 });
-    let named = world.devices[1].status().unwrap().checkpoints;
-    assert_eq!((named[0].standing, named[0].maker.as_deref()), (CheckpointStanding::Differs, Some("laptop")));
-    assert_eq!(named[0].second, None);
-    // Whoever asks the honest one is not given it.
+    assert!(make_false_checkpoint(&world.devices[0], Lie::OtherRoot).unwrap());
     let fresh = world.admit("tablet", Role::Admin);
-    world.meet(0, 1);
-    world.meet(1, fresh);
-    world.meet(1, fresh);
-    assert_eq!(world.checkpoints(fresh), Vec::new());
+    world.meet(0, fresh);
+    assert_eq!(world.standings(fresh), vec![CheckpointStanding::Differs]);
+    world.meet(0, fresh);
+    assert_eq!(world.checkpoints(fresh)[0].maker.as_deref(), Some("laptop"));
     assert_eq!(world.shown(fresh), world.shown(1));
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use serde_bytes::ByteBuf;
-use ties_sealed_log::{ChunkName, FloorName, FloorRecord, LogId, MAX_CHUNKS, Vector, hash};
+use ties_sealed_log::{ChunkName, FloorName, FloorRecord, LogId, MAX_CHUNKS, Tip, TipRecord, Vector, hash};
 
 use crate::replica::{FloorTaken, Replica};
 use crate::sending::Gathering;
-use crate::session::{Event, Fallible, Output, PeerMisbehaved, Session, SessionError};
-use crate::wire::{FloorWord, Message, WINDOW};
+use crate::session::{Event, Fallible, Output, PeerMisbehaved, Session, SessionError, Standing};
+use crate::wire::{FloorWord, Message, Refusal, WINDOW};
 
 /// What a session knows of floors.
 #[derive(Debug, Default)]
@@ -25,6 +25,16 @@ pub(crate) struct Floors {
     expected: bool,
     /// What it showed and this side is taking.
     taking: Option<Taking>,
+    /// What it showed last and this side passed on.
+    passed: Option<FloorRecord>,
+    /// Logs of which it cannot give what this side lacks: only a checkpoint has it.
+    needed: BTreeSet<LogId>,
+    /// The same the other way round: logs of which the other side was told so.
+    withheld: BTreeSet<LogId>,
+    /// Whether what it passed on was shown again for that.
+    again: bool,
+    /// Whether it lacked entries below what it passed on: with them it may keep the record, and compare.
+    catches_up: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +93,41 @@ impl Floors {
     pub(crate) fn hold_back(&self, log: &LogId, peer: &Vector) -> bool {
         let shown = self.shown.as_ref().filter(|_| self.is_open());
         shown.is_some_and(|(record, _)| is_short_of(record, log, peer))
+    }
+
+    /// Notes that what is here of a log does not follow on what the other side has; `false` if it was told.
+    pub(crate) fn withhold(&mut self, log: LogId) -> bool {
+        self.withheld.insert(log)
+    }
+
+    /// Whether what the other side passed on is to be shown again, now that it knows that nothing else will do.
+    pub(crate) fn is_shown_again(&mut self) -> bool {
+        let passed = matches!(self.shown, Some((_, Shown::Passed)));
+        if self.again || self.withheld.is_empty() || !passed {
+            return false;
+        }
+        self.again = true;
+        self.told.clear();
+        true
+    }
+
+    /// The same, now that it has been sent all entries below.
+    pub(crate) fn is_caught_up(&mut self, peer: &Vector) -> bool {
+        let Some((record, Shown::Passed)) = &self.shown else { return false };
+        if !self.catches_up || record.logs().any(|log| is_short_of(record, &log, peer)) {
+            return false;
+        }
+        self.catches_up = false;
+        self.told.remove(&record.name());
+        true
+    }
+
+    /// The other side cannot give a log from where it ends here, with these tips. `true` if a checkpoint has it that this
+    /// side passed on: that will be shown again.
+    pub(crate) fn need(&mut self, log: LogId, tips: &[Tip]) -> bool {
+        let has_it =
+            |passed: &FloorRecord| passed.cut_of(&log).iter().any(|cut| tips.iter().all(|tip| tip.seq < cut.seq));
+        self.passed.as_ref().is_some_and(has_it) && self.needed.insert(log)
     }
 
     /// Whether a floor still has to be shown.
@@ -183,14 +228,21 @@ impl Session {
     /// Asks the host about a floor, and says what it says.
     fn take_floor<R: Replica>(&mut self, record: FloorRecord, replica: &mut R, out: &mut Vec<Output>) -> Fallible<R> {
         let floor = record.name();
-        let word = match replica.take_floor(&record).map_err(SessionError::Storage)? {
+        let needed = !self.floors.needed.is_empty();
+        let word = match replica.take_floor(&record, needed).map_err(SessionError::Storage)? {
             FloorTaken::Held => {
+                self.name_what_stays_missing(&record, replica, out)?;
                 // A host may have read it within this very call.
                 self.forget_wanted(replica)?;
                 FloorWord::Have
             }
-            FloorTaken::Passed => FloorWord::Pass,
+            FloorTaken::Passed => {
+                self.go_without(out);
+                self.floors.passed = Some(record);
+                FloorWord::Pass
+            }
             FloorTaken::Refused(reason) => {
+                self.go_without(out);
                 out.push(Output::Event(Event::FloorDeclined { floor, reason }));
                 FloorWord::Refuse(reason)
             }
@@ -211,6 +263,31 @@ impl Session {
         self.news = true;
         out.push(Output::Send(Message::OnFloor { floor, word }.encode()));
         Ok(())
+    }
+
+    /// Names the logs that do not come even so: here they went another way, which the checkpoint knows nothing of.
+    fn name_what_stays_missing<R: Replica>(
+        &mut self,
+        record: &FloorRecord,
+        replica: &R,
+        out: &mut Vec<Output>,
+    ) -> Fallible<R> {
+        for log in std::mem::take(&mut self.floors.needed) {
+            for tip in record.cut_of(&log) {
+                if self.standing_of(&TipRecord { log, tip }, replica)? == Standing::Missing {
+                    self.floors.needed.insert(log);
+                }
+            }
+        }
+        self.go_without(out);
+        Ok(())
+    }
+
+    /// Names the logs that do not come, since the checkpoint that has them is not taken.
+    fn go_without(&mut self, out: &mut Vec<Output>) {
+        for log in std::mem::take(&mut self.floors.needed) {
+            out.push(Output::Event(Event::Refused { log, reason: Refusal::Below }));
+        }
     }
 
     /// The replica changed: what was being loaded may be.
@@ -260,7 +337,10 @@ impl Session {
                     record.cut_of(&log).into_iter().for_each(|tip| self.peer.insert(log, tip));
                 }
             }
-            FloorWord::Pass => *shown = Shown::Passed,
+            FloorWord::Pass => {
+                *shown = Shown::Passed;
+                self.floors.catches_up = record.logs().any(|log| is_short_of(record, &log, &self.peer));
+            }
             FloorWord::Refuse(reason) => {
                 *shown = Shown::Passed;
                 out.push(Output::Event(Event::FloorRefused { floor, reason }));

@@ -86,11 +86,13 @@ pub trait Replica: Log {
 
     /// Decides about a floor that the peer holds. Asked again when all chunks are staged, and whenever the replica
     /// changed after that: the answer [`FloorTaken::Wanted`] with none missing means that it is still being loaded.
+    /// `needed`: the peer has said that it cannot give all entries that are missing here, so that to pass on it is to go
+    /// without them.
     ///
     /// # Errors
     /// When the storage fails.
-    fn take_floor(&mut self, record: &FloorRecord) -> Result<FloorTaken, Self::Error> {
-        let _ = record;
+    fn take_floor(&mut self, record: &FloorRecord, needed: bool) -> Result<FloorTaken, Self::Error> {
+        let _ = (record, needed);
         Ok(FloorTaken::Passed)
     }
 

@@ -25,6 +25,9 @@ impl Session {
             self.send_log(log, from, replica, &mut entries, out)?;
         }
         entries.finish(out);
+        if self.sending.is_empty() && self.floors.is_caught_up(&self.peer) {
+            self.show_floor(replica, out)?;
+        }
         self.send_chunks(replica, out)
     }
 
@@ -41,6 +44,9 @@ impl Session {
         self.show_floor(replica, out)?;
         for log in mine.logs() {
             self.consider(log, &mine, replica, out)?;
+        }
+        if self.floors.is_shown_again() {
+            self.show_floor(replica, out)?;
         }
         Ok(())
     }
@@ -113,7 +119,10 @@ impl Session {
         }
         let theirs: Vec<Tip> = self.peer.tips(&log).collect();
         if theirs.is_empty() {
-            self.begin(log, 0, &mine, replica, out)?;
+            match self.lies_above(&log, &theirs, replica)? {
+                Some(from) => self.withhold(log, from, &mine, replica, out)?,
+                None => _ = self.sending.insert(log, 0),
+            }
             return Ok(());
         }
         let fork = replica.forked_at(&log).map_err(SessionError::Storage)?;
@@ -128,9 +137,7 @@ impl Session {
         } else if let Some(known) = known {
             self.sending.insert(log, fork.map_or(known, |fork| known.min(fork.saturating_sub(1))));
         } else if let Some(from) = self.lies_above(&log, &theirs, replica)? {
-            // It ends where nothing is known here any more, and has passed on the checkpoint. What is here does not
-            // follow on what it has, unless a road between them filled the gap; it says so, and the log is named.
-            self.begin(log, from, &mine, replica, out)?;
+            self.withhold(log, from, &mine, replica, out)?;
         } else {
             // With no tip known the other side is ahead: it sees our tip in its own log, or probes.
             self.behind = true;
@@ -157,8 +164,10 @@ impl Session {
         Ok((known, foreign))
     }
 
-    /// Begins to send a log; or says that nothing of it can be sent, because it was cut short at its end here.
-    fn begin<R: Replica>(
+    /// What is here of a log begins above all that the other side has of it, and the checkpoint below was passed on: says so
+    /// before anything else. The next time it is sent all the same: a road between them may have filled the gap; otherwise
+    /// the other side says that it does not follow, and the log is named.
+    fn withhold<R: Replica>(
         &mut self,
         log: LogId,
         from: u64,
@@ -167,9 +176,10 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Fallible<R> {
         let base = replica.base(&log).map_err(SessionError::Storage)?;
-        if mine.iter().all(|tip| base.contains(tip)) {
-            mine.iter().for_each(|tip| self.peer.insert(log, *tip));
+        if self.floors.withhold(log) {
             out.push(Output::Send(Message::Refused { log, reason: Refusal::Below }.encode()));
+        } else if mine.iter().all(|tip| base.contains(tip)) {
+            mine.iter().for_each(|tip| self.peer.insert(log, *tip));
         } else {
             self.sending.insert(log, from);
         }

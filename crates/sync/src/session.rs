@@ -415,16 +415,26 @@ impl Session {
                 }
                 self.resume(log, seq, replica)
             }
+            Message::Refused { log, reason: Refusal::Below } if !self.refused.contains(&log) => {
+                // Only the names of its end are there, or of its beginning: nobody waits for names.
+                self.wanted.retain(|wanted| wanted.log != log);
+                let tips = replica.tips(&log).map_err(SessionError::Storage)?;
+                if self.floors.need(log, &tips) {
+                    return Ok(());
+                }
+                self.sending.remove(&log);
+                // Of a log that it neither announced nor was sent, nothing is kept: the set would grow without end.
+                if !self.peer.knows(&log) || self.refused.insert(log) {
+                    out.push(Output::Event(Event::Refused { log, reason: Refusal::Below }));
+                }
+                Ok(())
+            }
             Message::Refused { log, reason } => {
                 // Only what was sent or announced can be refused; anything else would grow the set without end.
                 if !self.peer.knows(&log) {
                     return Err(PeerMisbehaved::OutOfTurn.into());
                 }
                 self.sending.remove(&log);
-                if reason == Refusal::Below {
-                    // Said of a log that it announced: only the names of its end are there, and nobody waits for names.
-                    self.wanted.retain(|wanted| wanted.log != log);
-                }
                 if self.refused.insert(log) {
                     out.push(Output::Event(Event::Refused { log, reason }));
                 }
@@ -487,7 +497,11 @@ impl Session {
         Ok(())
     }
 
-    fn standing_of<R: Replica>(&self, record: &TipRecord, replica: &R) -> Result<Standing, SessionError<R::Error>> {
+    pub(crate) fn standing_of<R: Replica>(
+        &self,
+        record: &TipRecord,
+        replica: &R,
+    ) -> Result<Standing, SessionError<R::Error>> {
         if replica.names(&record.log, record.tip.seq).map_err(SessionError::Storage)?.contains(&record.tip.name) {
             return Ok(Standing::Here);
         }
@@ -617,7 +631,7 @@ impl Session {
 
 /// How a tip that was announced stands to what is here.
 #[derive(PartialEq, Eq)]
-enum Standing {
+pub(crate) enum Standing {
     Here,
     Missing,
     Below,

@@ -74,6 +74,16 @@ impl Device {
         entry
     }
 
+    /// Takes all that another device has, over another road.
+    pub(crate) fn take_all_of(&mut self, other: &Self) {
+        for log in other.vector().logs() {
+            for entry in other.log.after(&log, 0, usize::MAX).expect("memory never fails") {
+                self.log.append(&entry).expect("memory never fails");
+            }
+        }
+        self.openings.extend(other.openings.clone());
+    }
+
     /// Changes what a pseudonym may do.
     pub(crate) fn grant(&mut self, whom: Pseudonym, flags: u8) -> AccessStatement {
         let body = StatementBody {
@@ -163,7 +173,7 @@ impl Replica for Device {
         Ok(self.floor.clone())
     }
 
-    fn take_floor(&mut self, record: &FloorRecord) -> Result<FloorTaken, Infallible> {
+    fn take_floor(&mut self, record: &FloorRecord, _: bool) -> Result<FloorTaken, Infallible> {
         let is_missing = |name: &ChunkName| !self.chunks.contains_key(name);
         if self.is_short_of(record) {
             let missing: Vec<_> = record.chunks().iter().map(|(name, _)| *name).filter(is_missing).collect();

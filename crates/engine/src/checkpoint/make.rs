@@ -43,23 +43,29 @@ impl Space {
             }
             let Some((floor, chunks)) = self.seal_all(&snapshot, &epoch)? else { return Ok(false) };
             drop(snapshot);
-            let mut transaction = self.inner.store.write()?;
-            chunks.iter().try_for_each(|chunk| shelf::put_chunk(&mut transaction, chunk))?;
-            shelf::put(&mut transaction, &floor, Some(Opinion::Same), self.now())?;
-            shelf::clear(&mut transaction)?;
-            // The envelopes of before lie below the cut, and go with the entries there.
-            let manifest = Some(floor.manifest().0);
-            write_envelopes(&mut transaction, &mut self.inner.environment(), &epoch, manifest)?;
-            transaction.commit()?;
-            self.inner.committed();
+            self.keep_own(&epoch, &floor, &chunks)?;
             tracing::debug!(chunks = chunks.len(), bytes = floor.size(), "a checkpoint was made");
             return Ok(true);
         }
         Ok(false)
     }
 
+    /// Puts a checkpoint of this device's own on the shelf.
+    pub(super) fn keep_own(&self, epoch: &EpochId, floor: &FloorRecord, chunks: &[Chunk]) -> Result<(), Fault> {
+        let mut transaction = self.inner.store.write()?;
+        chunks.iter().try_for_each(|chunk| shelf::put_chunk(&mut transaction, chunk))?;
+        shelf::put(&mut transaction, floor, Some(Opinion::Same), self.now())?;
+        shelf::clear(&mut transaction)?;
+        // The envelopes of before lie below the cut, and go with the entries there.
+        let manifest = Some(floor.manifest().0);
+        write_envelopes(&mut transaction, &mut self.inner.environment(), epoch, manifest)?;
+        transaction.commit()?;
+        self.inner.committed();
+        Ok(())
+    }
+
     /// Names everything that was read in an entry of this device, where it has not done so; gives the epoch to seal under.
-    fn name_all(&self) -> Result<EpochId, Fault> {
+    pub(super) fn name_all(&self) -> Result<EpochId, Fault> {
         let mut transaction = self.inner.store.write()?;
         let mut environment = self.inner.environment();
         if !unnamed(&transaction)?.is_empty() {
@@ -74,7 +80,11 @@ impl Space {
         Ok(epoch)
     }
 
-    fn seal_all(&self, read: &dyn Read, epoch: &EpochId) -> Result<Option<(FloorRecord, Vec<Chunk>)>, Fault> {
+    pub(super) fn seal_all(
+        &self,
+        read: &dyn Read,
+        epoch: &EpochId,
+    ) -> Result<Option<(FloorRecord, Vec<Chunk>)>, Fault> {
         let (Some(author), Some(_)) = (log_key(read)?, device_keys(read)?) else { return Ok(None) };
         let space: SpaceRecord = record(read, ties_store::Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
         let cut = cut(read)?;

@@ -8,6 +8,8 @@ mod check;
 mod cut;
 mod ground;
 mod kept;
+#[cfg(feature = "test-support")]
+pub(crate) mod lie;
 mod load;
 mod make;
 mod offer;
@@ -28,4 +30,4 @@ pub(crate) use state::{Heard, KEYS};
 pub(crate) use status::checkpoints;
 pub use status::{Checkpoint, CheckpointStanding};
 #[cfg(feature = "test-support")]
-pub(crate) use tend::Tail;
+pub(crate) use tend::{FEWEST_HERE, Tail};

@@ -21,8 +21,8 @@ pub(crate) struct Answer {
 }
 
 /// Decides about a checkpoint that another side holds. The manifest comes first: only who has a key of the space makes one
-/// that opens, so that nobody else makes this device fetch more.
-pub(crate) fn consider(read: &dyn Read, floor: &FloorRecord) -> Result<Answer, Fault> {
+/// that opens, so that nobody else makes this device fetch more. `needed`: what is missing here comes by a checkpoint alone.
+pub(crate) fn consider(read: &dyn Read, floor: &FloorRecord, needed: bool) -> Result<Answer, Fault> {
     let plain = |taken| Ok(Answer { taken, keep: false });
     if !keeps(read)? {
         return plain(FloorTaken::Passed);
@@ -36,7 +36,7 @@ pub(crate) fn consider(read: &dyn Read, floor: &FloorRecord) -> Result<Answer, F
     if reached && better {
         return plain(FloorTaken::Held);
     }
-    if !reached && !is_short(read)? && !is_far_behind(read, floor)? {
+    if !reached && !needed && !is_short(read)? && !is_far_behind(read, floor)? {
         return plain(FloorTaken::Passed);
     }
     if !shelf::has_chunk(read, &floor.manifest())? {

@@ -18,6 +18,10 @@ const FEWEST: u64 = 2_000;
 /// So many bytes are worth a checkpoint however few entries they are: a whole address book comes in a few of a megabyte each.
 const BULK: u64 = 2 << 20;
 
+/// For tests: another number in its place.
+#[cfg(feature = "test-support")]
+pub(crate) const FEWEST_HERE: &[u8] = b"fewest-for-a-checkpoint";
+
 impl Space {
     /// Compares checkpoints that came with what is here, makes one if what was written since the last one has outgrown it,
     /// and drops the entries below two that are sure. Gives whether there is something new for others.
@@ -63,7 +67,7 @@ fn is_due(read: &dyn Read) -> Result<bool, Fault> {
     let newest = if is_under_newest_key(read, newest.as_ref())? { newest } else { None };
     let tail = Tail::above(read, newest.as_ref())?;
     let mut most = newest.map_or(0, |newest| newest.floor.size());
-    if tail.entries < FEWEST {
+    if tail.entries < fewest(read)? {
         most = most.max(BULK);
     }
     Ok(tail.entries > 0 && may_make(read)? && tail.bytes(read, most)? > most)
@@ -112,6 +116,16 @@ impl Tail {
     }
 }
 
+fn fewest(read: &dyn Read) -> Result<u64, Fault> {
+    #[cfg(feature = "test-support")]
+    return Ok(record(read, Table::SETTINGS, FEWEST_HERE, "the fewest for a checkpoint")?.unwrap_or(FEWEST));
+    #[cfg(not(feature = "test-support"))]
+    {
+        let _ = read;
+        Ok(FEWEST)
+    }
+}
+
 fn is_under_newest_key(read: &dyn Read, newest: Option<&Shelved>) -> Result<bool, Fault> {
     let Some(newest) = newest else { return Ok(false) };
     let space: SpaceRecord = record(read, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
@@ -137,7 +151,7 @@ pub(crate) fn is_far_behind(read: &dyn Read, floor: &ties_sealed_log::FloorRecor
         lacking += end.tip.seq.saturating_sub(here);
     }
     let fresh = lacking > 0 && !read.has_documents()?;
-    Ok(fresh || (lacking >= FEWEST / 2 && (floor.cosigner().is_some() || lacking * SMALL_ENTRY > floor.size())))
+    Ok(fresh || (lacking >= fewest(read)? / 2 && (floor.cosigner().is_some() || lacking * SMALL_ENTRY > floor.size())))
 }
 
 /// Bytes of an entry with one small change.

@@ -38,7 +38,7 @@ impl Visit<'_> {
     fn take_floor(&mut self, floor: &FloorRecord, listed: &[Listed]) -> Result<bool, FolderError> {
         let inner = &self.space.inner;
         for _ in 0..STEPS {
-            let Answer { taken, keep } = consider(&inner.store.read().map_err(Fault::from)?, floor)?;
+            let Answer { taken, keep } = consider(&inner.store.read().map_err(Fault::from)?, floor, false)?;
             let missing = match taken {
                 FloorTaken::Wanted(missing) => missing,
                 FloorTaken::Held if keep => Vec::new(),

@@ -1,5 +1,7 @@
 //! Checkpoints: who is shown a floor, what travels then, and what no longer does.
 
+use std::time::Duration;
+
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_bytes::ByteBuf;
@@ -8,7 +10,7 @@ use ties_sealed_log::{
     Chunk, ChunkSeal, Entry, EpochId, EpochKey, FloorRecord, Log, LogKey, MANIFEST_VERSION, Manifest, Part, Secret,
     SpaceId, Vector,
 };
-use ties_sync::{Event, FloorWord, Input, Message, PeerMisbehaved, Refusal, Session, SessionError};
+use ties_sync::{Event, FloorWord, Input, Message, Output, PeerMisbehaved, Refusal, Session, SessionError};
 
 use crate::replica::{MemoryReplica, Policy};
 use crate::world::{SUBJECT, Weather, World};
@@ -220,6 +222,50 @@ fn who_passes_on_what_the_other_cut_short_is_told_of_the_gap() {
     let log = story.above[0].log();
     assert!(left.events.contains(&Event::Refused { log, reason: Refusal::Gap }), "{:?}", left.events);
     assert!(right.events.contains(&Event::Declined { log, reason: Refusal::Gap }));
+}
+
+#[test]
+fn who_passed_on_the_checkpoint_takes_it_after_all_where_the_entries_are_gone() {
+    let story = Story::new();
+    for known in [0, 3, 9] {
+        let mut reader = newcomer(Policy::PassesUnlessNeeded);
+        reader.write_all(story.below.iter().filter(|entry| entry.seq() <= known));
+        let mut world = World::pair(story.pruned(Policy::Keeps), reader);
+        meet(&mut world);
+        assert_eq!(floors_sent(&world, 0), 2, "it is shown again once it is known to be needed");
+        assert!(world.links[0].ends[1].events.iter().all(|event| !matches!(event, Event::Refused { .. })));
+    }
+    let mut world = World::pair(story.holder(Policy::Loads), newcomer(Policy::PassesUnlessNeeded));
+    meet(&mut world);
+    assert_eq!(chunks_sent(&world, 0), 0, "where the entries are there, they come");
+}
+
+/// Otherwise a checkpoint that is made while all are online would be signed by nobody until a link breaks.
+#[test]
+fn who_passed_on_the_checkpoint_is_shown_it_again_with_the_last_entry_below() {
+    let story = Story::new();
+    let mut reader = newcomer(Policy::PassesUnlessNeeded);
+    reader.write_all(&story.below[..story.below.len() - 1]);
+    let mut world = World::pair(story.holder(Policy::Loads), reader);
+    meet(&mut world);
+    assert_eq!((floors_sent(&world, 0), chunks_sent(&world, 0)), (2, 0));
+}
+
+/// A log that came to the other side over another road while they talked, and of which nothing is left there but its end.
+#[test]
+fn a_log_of_which_nothing_is_left_is_named_even_to_whoever_never_heard_of_it() {
+    let mut session = Session::new(SUBJECT);
+    let mut replica = newcomer(Policy::Passes);
+    session.start(Duration::ZERO, &replica).unwrap();
+    let open = Message::Open { version: 1, subject: SUBJECT, access: [0; 32], digest: [9; 32] };
+    let log = Scribe::new(500).log();
+    let below = Message::Refused { log, reason: Refusal::Below };
+    let mut events = Vec::new();
+    for message in [open, Message::Vector(Vec::new()), below] {
+        let outputs = session.handle(Duration::ZERO, Input::Frame(&message.encode()), &mut replica).unwrap();
+        events.extend(outputs.into_iter().filter(|output| matches!(output, Output::Event(Event::Refused { .. }))));
+    }
+    assert_eq!(events, [Output::Event(Event::Refused { log, reason: Refusal::Below })]);
 }
 
 #[test]

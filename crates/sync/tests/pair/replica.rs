@@ -19,6 +19,8 @@ pub(crate) enum Policy {
     Keeps,
     /// Wants one that it is short of, and is told to load it, as a device is; keeps the record of others.
     Loads,
+    /// The same, but goes without as long as the entries may come, as a device does that is not far behind.
+    PassesUnlessNeeded,
     /// Relies on none.
     Refuses,
 }
@@ -208,7 +210,7 @@ impl Replica for MemoryReplica {
         Ok(self.cosigned.clone())
     }
 
-    fn take_floor(&mut self, floor: &FloorRecord) -> Result<FloorTaken, Infallible> {
+    fn take_floor(&mut self, floor: &FloorRecord, needed: bool) -> Result<FloorTaken, Infallible> {
         let missing = || {
             let names = floor.chunks().iter().map(|(name, _)| *name);
             names.filter(|name| !self.chunks.contains_key(name)).collect::<Vec<_>>()
@@ -216,6 +218,7 @@ impl Replica for MemoryReplica {
         let is_old = self.floor.as_ref().is_some_and(|held| held.name() == floor.name() || !floor.supersedes(held));
         Ok(match self.policy {
             Policy::Passes => FloorTaken::Passed,
+            Policy::PassesUnlessNeeded if !needed && self.is_short_of(floor) => FloorTaken::Passed,
             Policy::Refuses => FloorTaken::Refused(Refusal::Floor),
             // Whoever is short of a cut takes it, whichever supersedes which: the entries may be nowhere else.
             _ if is_old && !self.is_short_of(floor) => FloorTaken::Held,
@@ -225,10 +228,12 @@ impl Replica for MemoryReplica {
                 self.adopt(floor);
                 FloorTaken::Held
             }
-            Policy::Loads if self.is_short_of(floor) && self.loaded != Some(floor.name()) => {
+            Policy::Loads | Policy::PassesUnlessNeeded
+                if self.is_short_of(floor) && self.loaded != Some(floor.name()) =>
+            {
                 FloorTaken::Wanted(missing())
             }
-            Policy::Loads => {
+            Policy::Loads | Policy::PassesUnlessNeeded => {
                 self.adopt(floor);
                 FloorTaken::Held
             }
