@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::transaction::Transactable;
 use automerge::{Automerge, ChangeHash, ROOT, ReadDoc, Value};
-use ties_engine::{DocumentId, EditError, Space};
+use ties_engine::{CheckpointStanding, DocumentId, EditError, Space};
+use ties_relay::Storage;
 use ties_sealed_log::{Log, Vector};
 use ties_store::{Pair, Read, Table};
 use ties_tests::{Counts, Device, World, print};
 
-use crate::ledger::{Ledger, store};
+use crate::ledger::{Ledger, is_above, store};
 
 /// Virtual time within which everybody must have finished once all trouble has ended.
-const SOON: u64 = 3_600_000;
+pub(crate) const SOON: u64 = 3_600_000;
 
 /// Within so many rounds of writing and meeting everybody must have been told of everything.
 const ROUNDS: u64 = 6;
@@ -30,20 +31,15 @@ pub(crate) fn check(mut world: World, ledger: &Ledger) -> Counts {
     let first = Contents::of(&world.devices[0]);
     for (number, device) in world.devices.iter().enumerate() {
         assert!(device.is_settled(), "device {number} is not settled");
-        check_status(number, device.space.as_ref().unwrap());
+        check_status(number, device.space.as_ref().unwrap(), ledger);
         let contents = Contents::of(device);
-        assert_eq!(contents.vector, first.vector, "device {number} has other entries");
-        assert_eq!(contents.documents.keys().collect::<Vec<_>>(), first.documents.keys().collect::<Vec<_>>());
-        for (id, document) in &contents.documents {
-            assert_eq!(document.heads, first.documents[id].heads, "device {number}, {id}");
-            assert_eq!(document.text, first.documents[id].text, "device {number}, {id}");
-        }
-        assert_eq!(contents.rows, first.rows, "device {number} has other rows");
+        contents.assert_equals(&first, number);
         check_promises(number, device, &contents, ledger);
     }
     assert_eq!(world.relay.vector(&world.mailbox()), first.vector, "the relay has other entries");
-    check_rebuilding(&mut world, &first);
+    check_rebuilding(&mut world, &first, ledger);
     count(&mut world, &first, ledger);
+    count_floors(&mut world);
     world.counts
 }
 
@@ -78,10 +74,14 @@ fn check_logs(world: &mut World) {
     }
 }
 
-fn check_status(number: usize, space: &Space) {
+fn check_status(number: usize, space: &Space, ledger: &Ledger) {
     let status = space.status().unwrap();
     assert_eq!(status.waiting, [], "entries wait at device {number}");
     assert_eq!(status.bad, 0, "entries were refused at device {number}");
+    for checkpoint in &status.checkpoints {
+        let accused = checkpoint.standing == CheckpointStanding::Differs && checkpoint.maker != ledger.liar;
+        assert!(!accused, "device {number} accuses {:?}", checkpoint.maker);
+    }
     for road in &status.roads {
         assert_eq!(road.to_send, 0, "device {number} thinks that the relay lacks something");
         assert_eq!(road.error, None);
@@ -94,8 +94,9 @@ fn check_promises(number: usize, device: &Device, contents: &Contents, ledger: &
     let log = snapshot.log(0);
     for promise in &ledger.kept {
         for record in &promise.tips {
-            let here = log.names(&record.log, record.tip.seq).unwrap();
-            assert!(here.contains(&record.tip.name), "device {number} lacks an acknowledged entry: {record:?}");
+            let here = log.names(&record.log, record.tip.seq).unwrap().contains(&record.tip.name)
+                || is_above(&log.base(&record.log).unwrap(), record);
+            assert!(here, "device {number} lacks an acknowledged entry: {record:?}");
         }
         for (id, mark) in &promise.marks {
             let document = contents.documents.get(id).unwrap_or_else(|| panic!("device {number} lacks {id}"));
@@ -105,7 +106,7 @@ fn check_promises(number: usize, device: &Device, contents: &Contents, ledger: &
 }
 
 /// Documents follow from entries, and rows from documents, on whichever device.
-fn check_rebuilding(world: &mut World, before: &Contents) {
+fn check_rebuilding(world: &mut World, before: &Contents, ledger: &Ledger) {
     let number = world.dice.index(world.devices.len());
     let device = &world.devices[number];
     let space = device.space.as_ref().unwrap();
@@ -117,7 +118,7 @@ fn check_rebuilding(world: &mut World, before: &Contents) {
     }
     assert_eq!(after.documents.len(), before.documents.len());
     assert_eq!(after.rows, before.rows, "rows made anew on device {number}");
-    check_status(number, space);
+    check_status(number, space, ledger);
     space.rebuild_rows().unwrap();
     assert_eq!(Contents::of(device).rows, before.rows, "rows made anew on device {number}");
 }
@@ -135,8 +136,30 @@ fn count(world: &mut World, contents: &Contents, ledger: &Ledger) {
     world.counts.0.retain(|_, many| *many > 0);
 }
 
+fn count_floors(world: &mut World) {
+    let mailbox = world.mailbox();
+    let cut_short = world.relay.look(|batch| {
+        let vector = batch.vector(&mailbox).unwrap();
+        vector.logs().filter(|log| !batch.base(&mailbox, log).unwrap().is_empty()).count()
+    });
+    world.counts.add_many("logs that the relay cut short", cut_short as u64);
+    for device in &world.devices {
+        for checkpoint in device.space.as_ref().unwrap().checkpoints().unwrap() {
+            let what = match checkpoint.standing {
+                CheckpointStanding::Started => "checkpoints begun with, of two",
+                CheckpointStanding::Unverified => "checkpoints begun with, of one",
+                CheckpointStanding::Same if checkpoint.second.is_some() => "checkpoints made by two",
+                CheckpointStanding::Same => "checkpoints made by one",
+                CheckpointStanding::Unchecked | CheckpointStanding::Differs => continue,
+            };
+            world.counts.add(what);
+        }
+    }
+    world.counts.0.retain(|_, many| *many > 0);
+}
+
 /// Everything a device's disk holds that must be the same on all of them.
-struct Contents {
+pub(crate) struct Contents {
     vector: Vector,
     documents: BTreeMap<DocumentId, Document>,
     rows: Vec<Pair>,
@@ -150,7 +173,7 @@ struct Document {
 }
 
 impl Contents {
-    fn of(device: &Device) -> Self {
+    pub(crate) fn of(device: &Device) -> Self {
         let store = store(device);
         let snapshot = store.read().unwrap();
         let mut documents = BTreeMap::new();
@@ -161,6 +184,22 @@ impl Contents {
         let rows = snapshot.pairs(Table::ROWS, b"").unwrap();
         let vector = snapshot.log(0).vector().unwrap();
         Self { vector, documents, rows }
+    }
+
+    /// A device has the same as another.
+    pub(crate) fn assert_equals(&self, first: &Self, number: usize) {
+        assert_eq!(self.vector, first.vector, "device {number} has other entries");
+        assert_eq!(self.documents.keys().collect::<Vec<_>>(), first.documents.keys().collect::<Vec<_>>());
+        for (id, document) in &self.documents {
+            assert_eq!(document.heads, first.documents[id].heads, "device {number}, {id}");
+            assert_eq!(document.text, first.documents[id].text, "device {number}, {id}");
+        }
+        assert_eq!(self.rows, first.rows, "device {number} has other rows");
+    }
+
+    /// Whether a mark stands in a document.
+    pub(crate) fn shows(&self, id: &DocumentId, mark: &str) -> bool {
+        self.documents.get(id).is_some_and(|document| document.text.contains(&format!("{mark} = ")))
     }
 }
 

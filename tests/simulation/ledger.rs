@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use automerge::{Automerge, ROOT, ReadDoc};
 use ties_engine::DocumentId;
 use ties_relay::Storage;
-use ties_sealed_log::{Log, MailboxId, TipRecord, Vector};
-use ties_store::Store;
+use ties_sealed_log::{Log, MailboxId, Tip, TipRecord, Vector};
+use ties_store::{Read, Snapshot, Store};
 use ties_tests::{CrashingDisk, Device, World};
 
 use crate::edits::Done;
@@ -14,6 +15,8 @@ use crate::edits::Done;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) kept: Vec<Promise>,
+    /// Whose checkpoints may be found to be wrong.
+    pub(crate) liar: Option<String>,
     seeders: BTreeMap<DocumentId, BTreeSet<usize>>,
     writers: BTreeMap<DocumentId, BTreeSet<usize>>,
     note_writers: BTreeMap<DocumentId, BTreeSet<usize>>,
@@ -24,6 +27,21 @@ pub(crate) struct Ledger {
 pub(crate) struct Promise {
     pub(crate) tips: Vec<TipRecord>,
     pub(crate) marks: Vec<(DocumentId, String)>,
+}
+
+impl Promise {
+    /// Whether all of it is in the documents of a device.
+    fn shows(&self, snapshot: &Snapshot) -> bool {
+        self.marks.iter().all(|(id, mark)| {
+            let stored = snapshot.document(&id.0).unwrap().map(|bytes| Automerge::load(&bytes).unwrap());
+            stored.is_some_and(|document| document.get(ROOT, mark).unwrap().is_some())
+        })
+    }
+}
+
+/// Whether a log that begins with these tips may have an entry below them.
+pub(crate) fn is_above(base: &[Tip], record: &TipRecord) -> bool {
+    base.iter().any(|tip| tip.seq >= record.tip.seq)
 }
 
 impl Ledger {
@@ -46,17 +64,27 @@ impl Ledger {
     /// anywhere else. Gives how many promises that were.
     pub(crate) fn forgive(&mut self, world: &World, mailbox: &MailboxId) -> usize {
         let stores: Vec<_> = world.devices.iter().map(store).collect();
-        let logs: Vec<_> = stores.iter().map(|store| store.read().unwrap()).collect();
-        let has = |record: &TipRecord| {
-            let here = logs
-                .iter()
-                .any(|snapshot| snapshot.log(0).names(&record.log, record.tip.seq).unwrap().contains(&record.tip.name));
-            here || world
-                .relay
-                .look(|batch| batch.names(mailbox, &record.log, record.tip.seq).unwrap().contains(&record.tip.name))
+        let snapshots: Vec<_> = stores.iter().map(|store| store.read().unwrap()).collect();
+        let has = |promise: &Promise| {
+            let whole = |record: &TipRecord| {
+                let at_relay = || {
+                    world.relay.look(|batch| {
+                        batch.names(mailbox, &record.log, record.tip.seq).unwrap().contains(&record.tip.name)
+                            || is_above(&batch.base(mailbox, &record.log).unwrap(), record)
+                    })
+                };
+                let has_it = |snapshot: &Snapshot| {
+                    let log = snapshot.log(0);
+                    log.names(&record.log, record.tip.seq).unwrap().contains(&record.tip.name)
+                        // Where it came by a checkpoint, the documents tell.
+                        || is_above(&log.base(&record.log).unwrap(), record) && promise.shows(snapshot)
+                };
+                snapshots.iter().any(has_it) || at_relay()
+            };
+            promise.tips.iter().all(whole)
         };
         let before = self.kept.len();
-        self.kept.retain(|promise| promise.tips.iter().all(has));
+        self.kept.retain(has);
         before - self.kept.len()
     }
 

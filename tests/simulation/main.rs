@@ -14,8 +14,11 @@
 mod checks;
 mod drill;
 mod edits;
+mod fleet;
+mod floors;
 mod ledger;
 mod story;
+mod year;
 
 use ties_tests::{Counts, Seeds};
 
@@ -79,6 +82,14 @@ const REACHED_BY_DRILLS: [(&str, u64); 12] = [
 ];
 const DRILLS: u64 = 120;
 
+/// The same for fifty seeds with checkpoints.
+const REACHED_WITH_CHECKPOINTS: [(&str, u64); 4] = [
+    ("checkpoints begun with, of two", 10),
+    ("checkpoints made by two", 40),
+    ("checkpoints made or signed", 40),
+    ("logs that the relay cut short", 4),
+];
+
 #[test]
 fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
     let this = "--test simulation -- --nocapture every_device_ends";
@@ -88,6 +99,55 @@ fn every_device_ends_equal_and_nothing_acknowledged_is_lost() {
 #[test]
 fn copies_of_a_device_go_on_side_by_side_and_end_equal() {
     play_all("--test simulation -- --nocapture copies_of", DRILLS, &REACHED_BY_DRILLS, &drill::live);
+}
+
+#[test]
+fn devices_that_start_from_checkpoints_end_equal_to_those_that_read_every_entry() {
+    let this = "--test simulation -- --nocapture devices_that_start";
+    play_all(this, 50, &REACHED_WITH_CHECKPOINTS, &story::live_with_checkpoints);
+}
+
+#[test]
+fn a_device_that_was_away_gets_what_is_left_and_brings_its_own() {
+    play_all(
+        "--test simulation -- --nocapture that_was_away",
+        2,
+        &[("began with a checkpoint", 1), ("read every entry", 1)],
+        &floors::be_away,
+    );
+}
+
+#[test]
+fn a_lying_checkpoint_is_named_and_nothing_is_dropped_upon_it() {
+    play_all(
+        "--test simulation -- --nocapture lying_checkpoint",
+        3,
+        &[("documents left out", 1), ("documents altered", 1), ("wrong roots", 1)],
+        &floors::lie,
+    );
+}
+
+#[test]
+fn what_was_shut_out_stays_shut_out_below_a_floor() {
+    play_all("--test simulation -- --nocapture shut_out", 2, &[("entries held", 2)], &floors::shut_out);
+}
+
+#[test]
+fn a_copy_that_is_heard_of_below_a_floor_is_noticed() {
+    play_all(
+        "--test simulation -- --nocapture heard_of_below",
+        2,
+        &[("copies that branched below the floor", 1), ("owners told", 1)],
+        &floors::copied,
+    );
+}
+
+/// `TIES_SIM_YEAR` plays all of it, with checkpoints as often as outside.
+#[test]
+fn a_year_of_single_edits_ends_equal_and_leaves_little() {
+    let whole = std::env::var_os("TIES_SIM_YEAR").is_some();
+    let counts = if whole { year::live(365, None) } else { year::live(14, Some(60)) };
+    println!("{counts:#?}");
 }
 
 fn play_all(test: &'static str, usual: u64, reached: &[(&str, u64)], live: &(dyn Fn(u64) -> Counts + Sync)) {

@@ -1,25 +1,28 @@
 //! One seed: how many devices, what they write, and everything that befalls them.
 
+use ties_relay::Limits;
 use ties_tests::{Counts, Ending, Place, Weather, World};
 
-use crate::checks::check;
+use crate::checks::{SOON, check};
 use crate::edits::{operate, operate_at_large};
 use crate::ledger::Ledger;
 
 /// Plays a seed to its end; panics if something is not as it must be.
 pub(crate) fn live(seed: u64) -> Counts {
-    let mut story = Story::new(seed);
-    while story.acts > 0 {
-        story.acts -= 1;
-        story.act();
-        let pause = story.world.dice.range(1..story.pace);
-        story.world.run(pause);
-    }
-    while story.joined() < story.devices {
-        story.join();
-        story.world.run(1000);
-    }
-    check(story.world, &story.ledger)
+    Story::new(World::new(seed), None).play()
+}
+
+/// Plays a seed in which devices make checkpoints after a few entries, and mostly the relay drops what lies below two of
+/// them; at its end a device joins that has nothing. No device is copied or restored: what it then writes below a floor
+/// is not merged (`floors.rs` has that).
+pub(crate) fn live_with_checkpoints(seed: u64) -> Counts {
+    let mut dice = ties_tests::Dice::new(seed ^ 0x0f10_0125);
+    let limits = Limits { prunes: dice.per_mille(700), ..Limits::default() };
+    let mut world = World::with_limits(seed, limits);
+    world.tends = true;
+    let mut story = Story::new(world, Some([3, 8, 20][dice.index(3)]));
+    (story.restored, story.most_copies) = (None, 0);
+    story.play()
 }
 
 struct Story {
@@ -41,14 +44,41 @@ struct Story {
     copies: usize,
     most_copies: usize,
     relay_backup: Option<Vec<u8>>,
+    /// After how many entries a device makes a checkpoint, if that is not left to the engine.
+    checkpoint_after: Option<u64>,
 }
 
 /// Together with the copies, so many that a log gets no more ends than are kept.
 const MOST_ROLLBACKS: u64 = 3;
 
 impl Story {
-    fn new(seed: u64) -> Self {
-        let mut world = World::new(seed);
+    fn play(mut self) -> Counts {
+        while self.acts > 0 {
+            self.acts -= 1;
+            self.act();
+            let pause = self.world.dice.range(1..self.pace);
+            self.world.run(pause);
+        }
+        while self.joined() < self.devices {
+            self.join();
+            self.world.run(1000);
+        }
+        if self.checkpoint_after.is_some() {
+            self.meet_late();
+        }
+        check(self.world, &self.ledger)
+    }
+
+    /// When all trouble is over somebody joins who has nothing.
+    fn meet_late(&mut self) {
+        self.world.settle(SOON);
+        self.join();
+    }
+
+    fn new(mut world: World, checkpoint_after: Option<u64>) -> Self {
+        if let Some(entries) = checkpoint_after {
+            ties_engine::testing::checkpoint_after(world.devices[0].space.as_ref().unwrap(), entries).unwrap();
+        }
         let dice = &mut world.dice;
         // Most faults need two or three devices and a few acts; more worlds find them sooner than larger ones.
         let (devices, acts) = if dice.per_mille(100) {
@@ -76,6 +106,7 @@ impl Story {
             copies: 0,
             most_copies,
             relay_backup: None,
+            checkpoint_after,
         }
     }
 
@@ -95,7 +126,10 @@ impl Story {
     }
 
     fn join(&mut self) {
-        self.world.join();
+        if let (true, Some(entries)) = (self.world.join(), self.checkpoint_after) {
+            let device = self.world.devices.last().unwrap();
+            ties_engine::testing::checkpoint_after(device.space.as_ref().unwrap(), entries).unwrap();
+        }
     }
 
     /// Devices that are no copies.

@@ -35,6 +35,7 @@ pub struct Device {
     pub(crate) inbox: Vec<Vec<u8>>,
     changes: Option<watch::Receiver<u64>>,
     pub(crate) turn_is_due: bool,
+    pub(crate) tending_is_due: bool,
 }
 
 /// A call to the relay.
@@ -89,6 +90,7 @@ impl Device {
             inbox: Vec::new(),
             changes: None,
             turn_is_due: false,
+            tending_is_due: false,
         }
     }
 

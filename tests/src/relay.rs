@@ -16,6 +16,7 @@ use crate::disk::CrashingDisk;
 pub struct RelayHost {
     /// Its disk.
     pub disk: CrashingDisk,
+    limits: Limits,
     clock: Clock,
     rng: ChaCha20Rng,
     seed: [u8; 32],
@@ -29,11 +30,12 @@ pub struct RelayHost {
 pub(crate) const HOST: &str = "127.0.0.1";
 
 impl RelayHost {
-    pub(crate) fn new(clock: &Clock, dice: &mut Dice) -> Self {
+    pub(crate) fn new(clock: &Clock, dice: &mut Dice, limits: Limits) -> Self {
         let mut seed = [0; 32];
         seed.copy_from_slice(&dice.bytes(32));
         Self {
             disk: new_disk(),
+            limits,
             clock: clock.clone(),
             rng: dice.generator(),
             seed,
@@ -71,7 +73,7 @@ impl RelayHost {
         });
         let name = opened.map_err(|error| OpenError::Damaged(error.to_string()))?;
         let identity = Identity { secret: self.secret(), store: name, open: true };
-        self.running = Some((Relay::new(identity, Limits::default()), store));
+        self.running = Some((Relay::new(identity, self.limits.clone()), store));
         self.incarnation += 1;
         Ok(())
     }
