@@ -36,7 +36,7 @@ pub(crate) const ALL: [Setting; 3] = [
     Setting {
         name: CHECKPOINT_PRUNE,
         about: "drop single changes below two checkpoints, each found right by two devices",
-        default: "on",
+        default: "off",
         read: on_or_off,
     },
     Setting { name: ON_SYNC, about: "a program that is told what other devices changed", default: "", read: program },

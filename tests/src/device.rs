@@ -104,6 +104,7 @@ impl Device {
         let environment = self.environment(dice);
         let store = open(&self.disk).map_err(|error| Failure::Broken(format!("{error}: {error:?}")))?;
         let space = Space::open_in(store, Lines, environment);
+        space.set_prunes(true);
         self.space = Some(space.map_err(|error| Failure::Broken(format!("{error}: {error:?}")))?);
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::settings::{ALL, Setting, Settings, unknown};
   sync.auto   on (the default) or off: after a command that wrote something, bring the relays what they lack, in the
               background and for at most 2 seconds. It needs a relay; a running agent (ties agent) does it at once instead.
   checkpoint.prune
-              on (the default) or off: drop the single changes that lie below two checkpoints, each made by one device and
+              off (the default) or on: drop the single changes that lie below two checkpoints, each made by one device and
               found right by another. The records say everything that came of them; ties undo reaches no further back.
   on-sync     a program, by its whole path, that runs after each sync which brought something. On its standard input it
               gets JSON: {\"schema\":1,\"event\":\"on-sync\",\"device\":…,\"at\":…,\"changed\":[{\"kind\":\"person\",\"id\":…,\"handle\":…,

@@ -82,7 +82,7 @@ impl Book {
     }
 
     /// Whether a sync drops single changes of which two checkpoints, each found right by two devices, say what came of them.
-    /// It does unless it is told not to.
+    /// It does not unless it is told to.
     pub fn set_prunes(&self, prunes: bool) {
         self.space.set_prunes(prunes);
     }

@@ -38,8 +38,8 @@ pub(crate) struct Inner {
     changes: watch::Sender<u64>,
     /// What came from other devices, while somebody wants to know.
     arrivals: Mutex<Option<BTreeSet<DocumentId>>>,
-    /// Whether entries stay when a checkpoint says all that they said.
-    pub(crate) keeps_entries: AtomicBool,
+    /// Whether entries go when a checkpoint says all that they said.
+    pub(crate) prunes: AtomicBool,
 }
 
 /// How a new space is made.
@@ -220,7 +220,7 @@ impl Space {
             nonce: OnceLock::new(),
             changes: watch::Sender::new(0),
             arrivals: Mutex::default(),
-            keeps_entries: AtomicBool::new(false),
+            prunes: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -86,9 +86,8 @@ fn one_signature_or_one_checkpoint_alone_is_no_ground_to_drop_anything() {
 }
 
 #[test]
-fn a_device_that_is_told_to_keeps_every_entry() {
+fn a_device_keeps_every_entry_unless_it_is_told_not_to() {
     let world = twice_signed(&["laptop", "phone"]);
-    world.devices[0].set_prunes(false);
     let before = world.entries(0);
     world.devices[0].tend_checkpoints().unwrap();
     assert_eq!(world.entries(0), before);

@@ -41,14 +41,14 @@ impl Space {
         Ok(freed)
     }
 
-    /// Drops entries below checkpoints after a sync from now on, or does not; it does unless it is told not to, each time it
-    /// is opened. What was dropped does not come back.
+    /// Drops entries below checkpoints after a sync from now on, or does not; it does not unless it is told to, each time it is
+    /// opened. What was dropped does not come back.
     pub fn set_prunes(&self, prunes: bool) {
-        self.inner.keeps_entries.store(!prunes, Ordering::Relaxed);
+        self.inner.prunes.store(prunes, Ordering::Relaxed);
     }
 
     pub(crate) fn prunes(&self) -> bool {
-        !self.inner.keeps_entries.load(Ordering::Relaxed)
+        self.inner.prunes.load(Ordering::Relaxed)
     }
 }
 
