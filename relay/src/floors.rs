@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ties_fault::{Point, pass};
 use ties_sealed_log::{CLOSED, ChunkName, FloorRecord, LogId, PUT, Tip};
 use ties_sync::{FloorTaken, Refusal};
 
@@ -165,6 +166,7 @@ impl Mailbox {
         let wanted = self.floors.staged.iter().any(|record| record.length_of(name).is_some());
         if wanted && self.floors.chunks.insert(*name) {
             storage.put_chunk(&self.id(), name, bytes)?;
+            pass(Point::RelayPiece);
             self.bytes = storage.bytes(&self.id())?;
         }
         Ok(())
@@ -215,7 +217,9 @@ impl Mailbox {
         if self.floors.staged.len() > STAGED {
             self.floors.staged.remove(0);
         }
-        self.save_floors(storage)
+        self.save_floors(storage)?;
+        pass(Point::RelayStaged);
+        Ok(())
     }
 
     /// Keeps a checkpoint that is here as a whole: logs stand at its cut from now on, and what lies at or below the cut
@@ -234,6 +238,7 @@ impl Mailbox {
                 self.cut_short(&log, &cut, storage)?;
             }
         }
+        pass(Point::RelayAdopting);
         self.floors.keep(record);
         if limits.prunes && self.floors.cosigned.len() == 2 {
             let older = self.floors.cosigned[0].clone();
@@ -241,6 +246,7 @@ impl Mailbox {
             for log in known {
                 self.cut_short(&log, &older.cut_of(&log), storage)?;
             }
+            pass(Point::RelayPruned);
         }
         self.changed = true;
         self.save_floors(storage)

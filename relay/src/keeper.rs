@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand_core::UnwrapErr;
+use ties_fault::{Point, pass};
 use ties_net::ClosingReason;
 use ties_sealed_log::{Pseudonym, hash};
 use ties_store::{Store, StoreError};
@@ -141,6 +142,7 @@ impl Keeper {
         let (writes, began) = (batch.has_written(), Instant::now());
         batch.commit()?;
         if writes {
+            pass(Point::RelayKept);
             self.work.commits.add(permits.len() as u64);
             self.work.commit_time += began.elapsed();
         }

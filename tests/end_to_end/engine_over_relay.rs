@@ -121,7 +121,7 @@ async fn two_devices_end_equal_and_a_wiped_relay_is_refilled() {
 #[tokio::test]
 async fn a_relay_that_dropped_entries_is_enough_for_a_new_device_and_for_the_twelve_words() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = ties_relay::Config::new(&folder.path().join("relay"));
+    let mut config = ties_relay::Config::new(folder.path().join("relay"));
     config.open = true;
     config.limits.prunes = true;
     let (address, _running, _stop, _) = serve(config, 0).await;

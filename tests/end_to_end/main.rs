@@ -14,6 +14,7 @@ mod commands;
 mod conflicts;
 mod direct;
 mod doctor;
+mod faults;
 mod folders;
 mod forks;
 mod killed;

@@ -17,7 +17,7 @@ const PAUSES: u64 = 12;
 /// the entries: keys change in that time, and a checkpoint under a later one is nothing to it. For three weeks, where the
 /// relay drops them too.
 pub(crate) fn be_away(seed: u64) -> Counts {
-    let prunes = seed % 2 == 0;
+    let prunes = seed.is_multiple_of(2);
     let mut fleet = Fleet::at(seed, 3, Some(30), Limits { prunes, ..Limits::default() });
     let away = 1 + fleet.world.dice.index(2);
     let here: Vec<usize> = (0..3).filter(|number| *number != away).collect();
@@ -136,7 +136,7 @@ pub(crate) fn shut_out(seed: u64) -> Counts {
 pub(crate) fn copied(seed: u64) -> Counts {
     let mut fleet = Fleet::of(seed, 3, None);
     let image = fleet.world.devices[1].disk.image();
-    let place = if seed % 2 == 0 { Place::Same } else { Place::Other };
+    let place = if seed.is_multiple_of(2) { Place::Same } else { Place::Other };
     let copy = fleet.world.copy(1, image, place, 10);
     fleet.world.set_reachable(copy, false);
     fleet.world.run(1000);

@@ -104,8 +104,9 @@ impl Device {
         let environment = self.environment(dice);
         let store = open(&self.disk).map_err(|error| Failure::Broken(format!("{error}: {error:?}")))?;
         let space = Space::open_in(store, Lines, environment);
+        let space = space.map_err(|error| Failure::Broken(format!("{error}: {error:?}")))?;
         space.set_prunes(true);
-        self.space = Some(space.map_err(|error| Failure::Broken(format!("{error}: {error:?}")))?);
+        self.space = Some(space);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use ties_fault::{Point, pass};
 use ties_sealed_log::{RecoveryWords, SpaceId, decode, encode};
 use ties_store::{
     Backup, BackupError, BackupHeader, BackupLock, BackupWrap, Cost, Custody, Keeping, OpenError as StoreOpenError,
@@ -189,6 +190,7 @@ impl Space {
         })?;
         let space = Self::over(store, Some(folder.to_owned()), Box::new(projection), environment);
         space.refresh_rows()?;
+        pass(Point::Restored);
         Ok((space, facts))
     }
 }

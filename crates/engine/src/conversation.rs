@@ -248,7 +248,10 @@ impl Conversation {
                 // The witness looks at what was not taken.
                 Output::Event(Event::Declined { .. } | Event::Staged { .. }) => {}
                 // What came of it stands on the shelf.
-                Output::Event(Event::Checkpoint { .. } | Event::FloorDeclined { .. } | Event::FloorRefused { .. }) => {}
+                Output::Event(Event::Checkpoint { .. } | Event::FloorDeclined { .. }) => {}
+                Output::Event(Event::FloorRefused { reason, .. }) => {
+                    tracing::warn!(%reason, "a relay does not take a checkpoint");
+                }
                 Output::Event(Event::Forked { log }) => turn.news.push(News::Forked { log }),
             }
         }

@@ -1,5 +1,6 @@
 //! This device, as a session sees it: reading until something is to be written, then one transaction for all of it.
 
+use ties_fault::{Point, pass};
 use ties_sealed_log::{
     AccessList, AccessStatement, Appended, Chunk, ChunkName, Entry, EntryName, FloorRecord, Log, LogId, LogOpening,
     MailboxId, RelayKey, Tip, Vector,
@@ -278,6 +279,7 @@ impl Replica for DeviceReplica<'_> {
         if keep {
             let now = self.now;
             shelf::put(self.write()?, floor, None, now).map_err(store_error)?;
+            pass(Point::FloorShelved);
         }
         Ok(taken)
     }
@@ -289,7 +291,9 @@ impl Replica for DeviceReplica<'_> {
     fn put_chunk(&mut self, _: &ChunkName, bytes: &[u8]) -> Result<(), StoreError> {
         // Whoever calls has compared name and length; other lengths than a chunk has do not come this far.
         let Ok(chunk) = Chunk::new(bytes.to_vec()) else { return Ok(()) };
-        shelf::put_chunk(self.write()?, &chunk).map_err(store_error)
+        shelf::put_chunk(self.write()?, &chunk).map_err(store_error)?;
+        pass(Point::PieceTaken);
+        Ok(())
     }
 }
 

@@ -90,7 +90,7 @@ impl Tally {
 pub(crate) const TURN: usize = 8 << 20;
 /// How often a watcher looks by itself whether another process wrote, where it would not hear of it.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often a watcher writes down how far a relay is.
+/// How often a watcher writes down how far a relay is, and looks after checkpoints.
 const NOTE: Duration = Duration::from_secs(60);
 
 impl Space {
@@ -222,7 +222,8 @@ impl Space {
             events(SyncEvent::RelayReset(road.clone()));
         }
         events(SyncEvent::Connected(road.clone()));
-        let mut meeting = Meeting { space: self, road, link: &mut link, until, tally: Tally::default(), noted: began };
+        let mut meeting =
+            Meeting { space: self, road, link: &mut link, until, tally: Tally::default(), noted: began, tended: began };
         let met = match meeting.converse(events).await {
             Err(RoadError::Conversation(ConversationError::Session(SessionError::Refused(reason))))
                 if matches!(reason, Refusal::NoMailbox | Refusal::NotPermitted) =>
@@ -278,6 +279,16 @@ struct Meeting<'m> {
     until: Until,
     tally: Tally,
     noted: Instant,
+    tended: Instant,
+}
+
+/// What a watcher has yet to do once its sides are settled.
+#[derive(Clone, Copy)]
+struct Chores {
+    /// Write down how far the relay is.
+    note: bool,
+    /// Look after keys and checkpoints: something came, or was written here.
+    tend: bool,
 }
 
 enum Woken {
@@ -306,23 +317,26 @@ impl Meeting<'_> {
         let mut changes = self.space.changes();
         let mut serial = self.serial()?;
         let mut turn = conversation.start(self.link.now())?;
-        let mut unnoted = true;
+        let mut chores = Chores { note: true, tend: true };
         loop {
             let settled = self.perform(turn, events).await?;
-            if settled && (self.until == Until::Settled || unnoted) {
+            if settled && (self.until == Until::Settled || chores.note) {
                 self.write_note(&conversation)?;
-                unnoted = false;
+                chores.note = false;
                 if self.until == Until::Settled {
                     return Ok(());
                 }
             }
-            let woken = self.wait(&conversation, &mut changes, &mut serial, unnoted).await?;
+            let woken = self.wait(&conversation, &mut changes, &mut serial, chores).await?;
             let frames = match woken {
                 Woken::Note => {
-                    self.write_note(&conversation)?;
+                    if chores.note {
+                        self.write_note(&conversation)?;
+                    }
+                    self.tended = Instant::now();
                     self.space.inner.tidy(self.road)?;
                     self.space.tend().await?;
-                    unnoted = false;
+                    chores = Chores { note: false, tend: false };
                     turn = Turn::default();
                     continue;
                 }
@@ -334,7 +348,7 @@ impl Meeting<'_> {
                 Woken::Changed => Some(Vec::new()),
                 Woken::Tick => None,
             };
-            unnoted = true;
+            chores = Chores { note: true, tend: true };
             self.tally.frames_received += frames.as_ref().map_or(0, Vec::len);
             self.tally.bytes_received += frames.iter().flatten().map(Vec::len).sum::<usize>();
             let now = self.link.now();
@@ -378,15 +392,14 @@ impl Meeting<'_> {
         conversation: &Conversation,
         changes: &mut tokio::sync::watch::Receiver<u64>,
         serial: &mut u64,
-        unnoted: bool,
+        chores: Chores,
     ) -> Result<Woken, RoadError> {
         loop {
             let deadline = conversation.deadline().map(|at| at.saturating_sub(self.link.now()));
             // Whoever would hear of a write does not look for one, but has to write down how far the relay is.
+            let chore = self.next_chore(chores).filter(|_| conversation.is_settled());
             let look = match self.space.inner.pokes.are_heard() {
-                true => {
-                    Some(NOTE.saturating_sub(self.noted.elapsed())).filter(|_| unnoted && conversation.is_settled())
-                }
+                true => chore,
                 false => Some(LOOK).filter(|_| self.until == Until::Broken),
             };
             tokio::select! {
@@ -403,12 +416,19 @@ impl Meeting<'_> {
                     if now != std::mem::replace(serial, now) {
                         return Ok(Woken::Changed);
                     }
-                    if unnoted && conversation.is_settled() && self.noted.elapsed() >= NOTE {
+                    if chore.is_some() && self.next_chore(chores).is_some_and(|wait| wait.is_zero()) {
                         return Ok(Woken::Note);
                     }
                 }
             }
         }
+    }
+
+    /// How long until something is to be done, if anything is.
+    fn next_chore(&self, chores: Chores) -> Option<Duration> {
+        let after = |since: Instant| ties_fault::pause(NOTE).saturating_sub(since.elapsed());
+        let [note, tend] = [chores.note.then(|| after(self.noted)), chores.tend.then(|| after(self.tended))];
+        note.into_iter().chain(tend).min()
     }
 
     fn serial(&self) -> Result<u64, Fault> {

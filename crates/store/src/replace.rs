@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use ties_fault::{Point, pass};
+
 use crate::private;
 
 /// What replacing a file takes of a folder, step by step: a test can put one in its place that crashes at each.
@@ -63,11 +65,15 @@ pub trait Folder {
 pub fn replace<F: Folder>(folder: &F, name: &str, unfinished: &str, bytes: &[u8]) -> io::Result<()> {
     discard(folder, unfinished)?;
     let mut file = folder.create(unfinished)?;
+    pass(Point::KeyBegun);
     folder.write(&mut file, bytes)?;
     folder.sync(&mut file)?;
+    pass(Point::KeySynced);
     let old = folder.open(name)?;
     folder.rename(unfinished, name)?;
+    pass(Point::KeyNamed);
     folder.sync_names()?;
+    pass(Point::KeyKept);
     // The new file is durable and the old one's bytes belong to nobody. That they cannot be overwritten where the
     // file system or the disk writes elsewhere is no reason to leave them where they can.
     if let Some(old) = old {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use redb::StorageBackend;
 use redb::backends::FileBackend;
+use ties_fault::{Point, pass};
 
 use crate::custody::{Custody, KEY, UNFINISHED};
 use crate::database::{Access, Database, Storage};
@@ -42,6 +43,7 @@ impl Store {
     ) -> Result<(Self, T), E> {
         let failed = |error| OpenError::io(folder, error);
         private::folder(folder).map_err(failed)?;
+        pass(Point::FolderMade);
         let filled = {
             let _alone = private::lock_folder(folder).map_err(failed)?;
             if Self::exists(folder) {
@@ -52,9 +54,13 @@ impl Store {
             let new = folder.join(NEW);
             let _ = fs::remove_file(&new);
             private::create_new(&new).map_err(failed)?;
+            pass(Point::DatabaseBegun);
             let filled = file(new.clone(), key, Sharing::Exclusive).initialise_with(fill)?;
+            pass(Point::DatabaseFilled);
             fs::rename(&new, folder.join(DATABASE)).map_err(failed)?;
+            pass(Point::DatabaseNamed);
             private::sync_folder(folder).map_err(failed)?;
+            pass(Point::DatabaseKept);
             filled
         };
         Ok((Self::open(folder, sharing)?, filled))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
 use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use ties_fault::{Point, pass};
 
 use crate::packs::{Pack, PackCache, Place, Stored};
 use crate::shield::{shield, shielded_drop};
@@ -52,7 +53,10 @@ impl Transaction {
         self.put(Table::META, SERIAL, &serial.to_le_bytes())?;
         self.failed = true;
         let redb = self.redb.take().ok_or(StoreError::Unfinished)?;
-        shield(|| Ok(redb.commit()?))
+        pass(Point::CommitBegun);
+        shield(|| Ok(redb.commit()?))?;
+        pass(Point::Committed);
+        Ok(())
     }
 
     /// The logs of one space (a device has one: 0) or of one mailbox, to read and extend.

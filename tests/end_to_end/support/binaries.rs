@@ -17,6 +17,16 @@ pub(super) fn ties_relay() -> PathBuf {
     built().join(format!("ties-relay{}", env::consts::EXE_SUFFIX))
 }
 
+/// The program `ties` with points at which it can be killed.
+pub(super) fn mortal_ties() -> &'static str {
+    env!("CARGO_BIN_EXE_ties-mortal")
+}
+
+/// The program `ties-relay` with such points.
+pub(super) fn mortal_relay() -> &'static str {
+    env!("CARGO_BIN_EXE_ties-relay-mortal")
+}
+
 /// The folder of the programs, which are up to date once this returns.
 fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();

@@ -37,7 +37,15 @@ impl Device {
 
     /// The command, not yet run, in an environment that holds nothing of the tester's.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(binaries::ties());
+        self.prepare(Command::new(binaries::ties()), words)
+    }
+
+    /// The command as a program does it that has points at which it can be killed.
+    pub(crate) fn mortal(&self, words: &[&str]) -> Command {
+        self.prepare(Command::new(binaries::mortal_ties()), words)
+    }
+
+    fn prepare(&self, mut command: Command, words: &[&str]) -> Command {
         command.args(words).env_clear();
         command.env("HOME", self.folder.join(USER)).env("TMPDIR", self.folder.join(TEMPORARY));
         // Nobody shall wait for, or meet, who else is on the tester's network.

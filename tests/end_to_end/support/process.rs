@@ -75,6 +75,11 @@ impl Running {
         self.finish()
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_some()
+    }
+
     /// Waits for it to end.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Ran {

@@ -31,10 +31,22 @@ impl Relay {
 
     /// Starts it, at any free port.
     pub(crate) fn start(&mut self) {
-        assert!(self.running.is_none(), "it runs already");
         let mut command = Command::new(binaries::ties_relay());
+        command.env_clear();
+        self.start_as(command);
+    }
+
+    /// Starts it so that it is killed at a point (see `ties_fault`).
+    pub(crate) fn start_mortal(&mut self, point: &str) {
+        let mut command = Command::new(binaries::mortal_relay());
+        command.env_clear().env(ties_fault::AT, point);
+        self.start_as(command);
+    }
+
+    fn start_as(&mut self, mut command: Command) {
+        assert!(self.running.is_none(), "it runs already");
         // The most that it can be asked to tell.
-        command.env_clear().env("RUST_LOG", "trace");
+        command.env("RUST_LOG", "trace");
         command.args(["--listen", "127.0.0.1:0"]).args(&self.words).arg("--data").arg(&self.data);
         let running = Running::start(command, "");
         let ready = running.line("ready ");
@@ -63,6 +75,11 @@ impl Relay {
     pub(crate) fn kill(&mut self) {
         let (running, _) = self.running.take().expect("a relay that runs");
         self.ended(running.kill());
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.running.as_mut().is_none_or(|(running, _)| running.has_ended())
     }
 
     /// Loses everything but the key that its address names, as after a restored backup of that key alone.

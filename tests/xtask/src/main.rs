@@ -46,6 +46,7 @@ fn test() -> Result<(), String> {
     documentation.env("RUSTDOCFLAGS", "--deny warnings");
     step("documentation", documentation)?;
     the_relay_knows_no_content()?;
+    no_fault_is_shipped()?;
     // The command-line tests and the end-to-end tests run this binary; cargo builds it for its own package alone.
     step("binaries", cargo(["build", "--quiet", "--bins", "--examples", "--workspace"]))?;
     step("tests", cargo(["test", "--workspace", "--quiet"]))
@@ -59,6 +60,21 @@ fn the_relay_knows_no_content() -> Result<(), String> {
         None => Ok(()),
         Some(line) => Err(format!("the relay depends on {line}")),
     }
+}
+
+/// Points at which a drill kills the programs are in builds of tests alone (and never without debug assertions).
+fn no_fault_is_shipped() -> Result<(), String> {
+    for package in ["ties-cli", "ties-relay"] {
+        let words = ["tree", "--package", package, "--edges", "normal,features", "--prefix", "none"];
+        let tree = output(cargo(words))?;
+        if !tree.lines().any(|line| line.starts_with("ties-fault ")) {
+            return Err(format!("{package} has no points at which it can be killed, or they are called otherwise"));
+        }
+        if let Some(line) = tree.lines().find(|line| line.starts_with("ties-fault ") && line.contains("armed")) {
+            return Err(format!("{package} is built with {line}"));
+        }
+    }
+    Ok(())
 }
 
 fn cargo<const N: usize>(words: [&str; N]) -> Command {

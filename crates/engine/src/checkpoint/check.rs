@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{Automerge, Change, ChangeHash};
+use ties_fault::{Point, pass};
 use ties_sealed_log::{Entry, FloorRecord, Log, LogId, Role, Tip, TipRecord};
 use ties_store::{Read, StoredLog, Table};
 
@@ -58,11 +59,20 @@ impl Space {
             if !is_news && !cosigns {
                 continue;
             }
+            if cosigns {
+                pass(Point::CosignBegun);
+            }
             let floor = if cosigns { self.cosign(&one.floor)? } else { one.floor };
             let mut transaction = self.inner.store.write()?;
             shelf::put(&mut transaction, &floor, Some(opinion), self.now())?;
             shelf::clear(&mut transaction)?;
+            if cosigns {
+                pass(Point::CosignPut);
+            }
             transaction.commit()?;
+            if cosigns {
+                pass(Point::Cosigned);
+            }
             self.inner.committed();
             match opinion {
                 Opinion::Differs => {
@@ -85,6 +95,7 @@ impl Space {
         }
         let key = log_key(&transaction)?.ok_or(Fault::NoKey)?;
         transaction.commit()?;
+        pass(Point::CosignNamed);
         floor.cosign(&key).map_err(|_| Fault::Damaged("a checkpoint's record"))
     }
 }

@@ -1,6 +1,7 @@
 //! Making a checkpoint of everything that counts here.
 
 use serde_bytes::ByteBuf;
+use ties_fault::{Point, pass};
 use ties_sealed_log::{
     Chunk, ChunkSeal, DocumentPiece, Entry, EpochId, FloorRecord, Kind, MANIFEST_VERSION, Manifest, Part, PartKind,
     Payload,
@@ -35,13 +36,16 @@ impl Space {
             return Ok(false);
         }
         for _ in 0..TRIES {
+            pass(Point::CheckpointDue);
             let epoch = self.name_all()?;
+            pass(Point::CheckpointNamed);
             let snapshot = self.inner.store.read()?;
             // The cut is the past of this device's last entry, so that it counts for everybody for whom that one does.
             if !unnamed(&snapshot)?.is_empty() {
                 continue;
             }
             let Some((floor, chunks)) = self.seal_all(&snapshot, &epoch)? else { return Ok(false) };
+            pass(Point::CheckpointSealed);
             drop(snapshot);
             self.keep_own(&epoch, &floor, &chunks)?;
             tracing::debug!(chunks = chunks.len(), bytes = floor.size(), "a checkpoint was made");
@@ -59,7 +63,9 @@ impl Space {
         // The envelopes of before lie below the cut, and go with the entries there.
         let manifest = Some(floor.manifest().0);
         write_envelopes(&mut transaction, &mut self.inner.environment(), epoch, manifest)?;
+        pass(Point::CheckpointPut);
         transaction.commit()?;
+        pass(Point::CheckpointMade);
         self.inner.committed();
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What a device answers when another one shows it a checkpoint, and taking the one that was wanted.
 
+use ties_fault::{Point, pass};
 use ties_sealed_log::{ChunkName, FloorRecord};
 use ties_store::{Read, Table};
 use ties_sync::{Event, FloorTaken, Output, Refusal};
@@ -151,6 +152,7 @@ pub(crate) fn load_now(space: &Space, floor: &FloorRecord) -> Result<(), Fault> 
     let mut attempts = Attempts::in_folder(inner.folder.as_deref());
     // Its documents are read by the same library that entries are: what kills the process is set aside alike.
     let begun = attempts.begin(&ties_sealed_log::EntryName(floor.manifest().0));
+    pass(Point::LoadBegun);
     let loaded = if begun {
         load(&mut transaction, &*inner.projection, floor, inner.now())
     } else {
@@ -171,7 +173,9 @@ pub(crate) fn load_now(space: &Space, floor: &FloorRecord) -> Result<(), Fault> 
         }
     }
     shelf::clear(&mut transaction)?;
+    pass(Point::LoadMerged);
     transaction.commit()?;
+    pass(Point::Loaded);
     attempts.finish();
     inner.committed();
     Ok(())

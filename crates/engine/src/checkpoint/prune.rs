@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
+use ties_fault::{Point, pass};
 use ties_sealed_log::{Entry, Freed, Log, LogId, Prune, Tip, TipRecord};
 use ties_store::{Read, StoredLog, Table, Transaction};
 
@@ -33,9 +34,12 @@ impl Space {
         let mut transaction = self.inner.store.write()?;
         // Another process may have done it in between.
         let Some(below) = due(&transaction)? else { return Ok(Freed::default()) };
+        pass(Point::PruneDue);
         let freed = drop_below(&mut transaction, &below)?;
         shelf::clear(&mut transaction)?;
+        pass(Point::PrunePut);
         transaction.commit()?;
+        pass(Point::Pruned);
         self.inner.committed();
         tracing::debug!(entries = freed.entries, bytes = freed.bytes, "entries below a checkpoint were dropped");
         Ok(freed)

@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use ties_fault::{Point, pass};
+
 use crate::backup::BackupError;
 use crate::private;
 
@@ -38,6 +40,7 @@ impl Target {
         };
         // Whoever is writing keeps it locked; what was left by somebody who was stopped is not.
         let _ = file.try_lock();
+        pass(Point::BackupBegun);
         let file = Some(BufWriter::with_capacity(1 << 18, file));
         Ok(Self { file, part, path: path.to_owned(), replace })
     }
@@ -57,7 +60,9 @@ impl Target {
 
     fn settle(&self, file: BufWriter<File>) -> Result<u64, BackupError> {
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        pass(Point::BackupWritten);
         file.sync_all()?;
+        pass(Point::BackupSynced);
         let length = file.metadata()?.len();
         drop(file);
         if self.replace {
@@ -65,8 +70,10 @@ impl Target {
         } else {
             rename_to_nothing(&self.part, &self.path)?;
         }
+        pass(Point::BackupNamed);
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         private::sync_folder(folder.unwrap_or(Path::new(".")))?;
+        pass(Point::BackupKept);
         Ok(length)
     }
 }
