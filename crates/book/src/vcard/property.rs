@@ -62,7 +62,8 @@ impl Property {
     fn named(line: usize, header: &str) -> Option<Self> {
         let mut parts = split_quoted(header, ';').into_iter();
         let name = parts.next()?.trim();
-        let (group, spelling) = name.split_once('.').unwrap_or(("", name));
+        // A dot with nothing before it is none that parts a group from a name.
+        let (group, spelling) = name.split_once('.').filter(|(group, _)| !group.is_empty()).unwrap_or(("", name));
         if spelling.is_empty() {
             return None;
         }

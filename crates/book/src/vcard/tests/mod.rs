@@ -218,6 +218,12 @@ fn one_address_named_twice_is_one() {
 }
 
 #[test]
+fn a_line_that_begins_with_dots_keeps_them() {
+    let ada = person("FN:A\n...X-ODD:1");
+    assert_eq!(ada.extra.values().collect::<Vec<_>>(), ["...X-ODD:1"]);
+}
+
+#[test]
 fn the_first_label_of_a_group_that_says_something_is_its_label() {
     let ada = person("FN:A\na.TEL:1\na.X-ABLABEL:$!!$\na.X-ABLABEL:❤\na.X-ABLABEL:Two");
     assert_eq!(ada.phones.values().map(|phone| phone.marks.label.as_str()).collect::<Vec<_>>(), ["❤"]);
