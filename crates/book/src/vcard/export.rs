@@ -462,4 +462,4 @@ const LINE_OCTETS: usize = 75;
 /// What we call ourselves in cards.
 pub(super) const PRODUCT: &str = "-//ties//EN";
 
-const FRAME: [&str; 6] = ["BEGIN", "END", "VERSION", "PRODID", "PROFILE", "UID"];
+pub(super) const FRAME: [&str; 6] = ["BEGIN", "END", "VERSION", "PRODID", "PROFILE", "UID"];

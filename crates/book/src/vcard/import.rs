@@ -6,7 +6,7 @@ use ties_model::{
 };
 
 use super::contents::Group;
-use super::export::KEPT;
+use super::export::{FRAME, KEPT};
 use super::items::MESSENGERS;
 use super::lines::RawCard;
 use super::media::inlined;
@@ -356,7 +356,9 @@ impl Reader {
     fn drop_lone_groups(&mut self) {
         let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
         let mut count = |group: &str| *sizes.entry(group.to_ascii_uppercase()).or_default() += 1;
-        self.extra.iter().for_each(|property| count(&property.group));
+        // What would break the card's frame is not written again, and is nobody's company.
+        let written = self.extra.iter().filter(|property| !FRAME.contains(&property.name.as_str()));
+        written.for_each(|property| count(&property.group));
         self.notes.iter().for_each(|note| count(&note.group));
         all_marks(&mut self.person).for_each(|marks| count(&marks.group));
         let groups_of_names = |name: &Name| {

@@ -218,6 +218,12 @@ fn one_address_named_twice_is_one() {
 }
 
 #[test]
+fn a_group_with_a_line_that_is_not_written_again_is_alone() {
+    let ada = person("FN:A\nitem1.EMAIL:a@b.example\nitem1.VERSION:4.0");
+    assert_eq!(ada.emails.values().map(|mail| mail.marks.group.as_str()).collect::<Vec<_>>(), [""]);
+}
+
+#[test]
 fn a_line_that_begins_with_dots_keeps_them() {
     let ada = person("FN:A\n...X-ODD:1");
     assert_eq!(ada.extra.values().collect::<Vec<_>>(), ["...X-ODD:1"]);
