@@ -67,12 +67,13 @@ fn a_killed_process_leaves_all_it_reported_and_its_peers_go_on() {
         child.wait().unwrap();
         let found = history.check_store(&mine).unwrap();
         assert!(found >= reported, "{found} of {reported}");
-        // A new reader finds the same in the file that nobody closed.
+        // A new reader finds the same in the file that nobody closed. A commit that its writer was killed in the middle of may
+        // come to light with it, or with the next write.
         let other = Store::open(folder.path(), Sharing::Processes).unwrap();
-        assert_eq!(history.check_store(&other).unwrap(), found);
-        // A commit that its writer was killed in the middle of may come to light now.
+        let opened = history.check_store(&other).unwrap();
+        assert!(opened == found || opened == found + 1, "{opened} after {found}");
         reported = history.write_next(&mine).unwrap();
-        assert!(reported == found + 1 || reported == found + 2, "{reported} after {found}");
+        assert!(reported > opened && reported <= found + 2, "{reported} after {opened}");
     }
 }
 

@@ -115,7 +115,8 @@ pub(super) struct Reader {
 impl Reader {
     /// Sets aside what says something about the other properties of its group.
     fn find_labels(&mut self, properties: &mut Vec<Property>) {
-        for property in properties.iter().filter(|property| !property.value.trim().is_empty()) {
+        let written = |property: &&Property| !property.value.trim().is_empty() && !FRAME.contains(&&*property.name);
+        for property in properties.iter().filter(written) {
             *self.sizes.entry(property.group.to_ascii_uppercase()).or_default() += 1;
         }
         let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
