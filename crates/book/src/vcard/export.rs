@@ -76,7 +76,9 @@ type Companions = Vec<(&'static str, String)>;
 
 impl Writer {
     fn new(person: &Person, notes: &[CardNote], dialect: Dialect) -> Self {
+        // What would break the card's frame is not written, and takes no name from what is.
         let extra = person.extra.values().filter_map(|line| Property::from_line(line));
+        let extra = extra.filter(|property| !FRAME.contains(&&*property.name));
         let mut groups: BTreeSet<String> = extra.map(|property| property.group.to_ascii_uppercase()).collect();
         let names = person.name.params.iter().filter(|(of, _)| of.ends_with(GROUP)).map(|(_, group)| group);
         groups.extend(names.chain(notes.iter().map(|note| &note.group)).map(|group| group.to_ascii_uppercase()));
