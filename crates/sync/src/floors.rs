@@ -65,7 +65,7 @@ impl Floors {
 
     /// Whether nothing is under way.
     pub(crate) fn are_settled(&self) -> bool {
-        !self.is_open() && !self.expected && self.taking.is_none()
+        !self.is_open() && !self.expected && self.needed.is_empty() && self.taking.is_none()
     }
 
     /// Whether one of the two is reading a checkpoint, which may take a while.
@@ -238,7 +238,8 @@ impl Session {
             }
             FloorTaken::Passed => {
                 self.go_without(out);
-                self.floors.passed = Some(record);
+                // It is shown again once at most.
+                self.floors.passed = Some(record).filter(|_| !needed);
                 FloorWord::Pass
             }
             FloorTaken::Refused(reason) => {
@@ -286,6 +287,7 @@ impl Session {
     /// Names the logs that do not come, since the checkpoint that has them is not taken.
     fn go_without(&mut self, out: &mut Vec<Output>) {
         for log in std::mem::take(&mut self.floors.needed) {
+            self.wanted.retain(|wanted| wanted.log != log);
             out.push(Output::Event(Event::Refused { log, reason: Refusal::Below }));
         }
     }

@@ -321,7 +321,10 @@ impl Replica for Visit<'_> {
         Ok(Taken::Log(self.copy.append(entry)))
     }
 
-    fn take_floor(&mut self, floor: &FloorRecord, _: bool) -> Result<FloorTaken, Infallible> {
+    fn take_floor(&mut self, floor: &FloorRecord, needed: bool) -> Result<FloorTaken, Infallible> {
+        if needed && self.checkpoints.is_none() {
+            self.checkpoints = Some(BTreeMap::new());
+        }
         // Nothing is dropped anywhere below one that a single device made.
         let (Some(pieces), Some(_)) = (&mut self.checkpoints, floor.cosigner()) else { return Ok(FloorTaken::Passed) };
         let log = &self.copy.log;
