@@ -88,6 +88,7 @@ impl World {
         let (space, _) = Space::create_in(open(&device.disk).expect("a new disk"), Lines, &options, environment)
             .expect("a new disk");
         world.mailbox = space.offline().add_relay(&world.relay.address()).expect("a founder").mailbox;
+        space.set_prunes(true);
         device.space = Some(space);
         world.devices.push(device);
         world.schedule(0, Event::Dial(0));
@@ -106,7 +107,10 @@ impl World {
         let joined = host.offline().admit(&road, role, store, Lines, &format!("device {number}"), environment);
         drop(host);
         match joined {
-            Ok(space) => device.space = Some(space),
+            Ok(space) => {
+                space.set_prunes(true);
+                device.space = Some(space);
+            }
             Err(error) => {
                 self.fail(0, &error.to_string());
                 return false;
