@@ -24,7 +24,7 @@ pub(crate) const FEWEST_HERE: &[u8] = b"fewest-for-a-checkpoint";
 
 impl Space {
     /// Compares checkpoints that came with what is here, makes one if what was written since the last one has outgrown it,
-    /// and drops the entries below two that are sure. Gives whether there is something new for others.
+    /// and where that is wanted drops the entries below two that are sure. Gives whether there is something new for others.
     ///
     /// # Errors
     /// When the database cannot be read or written.
