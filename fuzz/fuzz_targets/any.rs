@@ -2,7 +2,7 @@
 #![no_main]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 
@@ -10,6 +10,8 @@ use libfuzzer_sys::fuzz_target;
 mod targets;
 
 static TARGET: OnceLock<fn(&[u8])> = OnceLock::new();
+/// What the last panic said.
+static LAST: Mutex<String> = Mutex::new(String::new());
 
 fuzz_target!(
     init: {
@@ -20,12 +22,12 @@ fuzz_target!(
         let _ = TARGET.set(*target);
         // Automerge panics over some hostile changes, and the engine catches that: only what nobody catches is a finding.
         // libFuzzer's own hook would end the process at either.
-        std::panic::set_hook(Box::new(|_| {}));
+        std::panic::set_hook(Box::new(|panic| *LAST.lock().expect("nothing panics here") = panic.to_string()));
     },
     |bytes: &[u8]| {
         let target = TARGET.get().expect("init has run");
         if catch_unwind(AssertUnwindSafe(|| target(bytes))).is_err() {
-            eprintln!("a panic that nobody catches; replay the input by the tests to see it");
+            eprintln!("a panic that nobody catches: {}", LAST.lock().expect("nothing panics here"));
             std::process::abort();
         }
     }

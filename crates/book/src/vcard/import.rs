@@ -108,17 +108,11 @@ pub(super) struct Reader {
     extra: Vec<Property>,
     /// Apple's labels (and countries) by group, and whether an item took them.
     labels: BTreeMap<String, Vec<(Property, bool)>>,
-    /// How many properties of the card each group has.
-    sizes: BTreeMap<String, usize>,
 }
 
 impl Reader {
     /// Sets aside what says something about the other properties of its group.
     fn find_labels(&mut self, properties: &mut Vec<Property>) {
-        let written = |property: &&Property| !property.value.trim().is_empty() && !FRAME.contains(&&*property.name);
-        for property in properties.iter().filter(written) {
-            *self.sizes.entry(property.group.to_ascii_uppercase()).or_default() += 1;
-        }
         let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
         properties.retain(|property| {
             let about = matches!(property.name.as_str(), "X-ABLABEL" | "X-ABADR") && !property.group.is_empty();
@@ -153,7 +147,8 @@ impl Reader {
             "X-PHONETIC-FIRST-NAME" => only_text(property, &mut self.person.name.phonetic_given),
             "X-PHONETIC-MIDDLE-NAME" => only_text(property, &mut self.person.name.phonetic_given2),
             "X-PHONETIC-LAST-NAME" => only_text(property, &mut self.person.name.phonetic_surname),
-            "NICKNAME" | "CATEGORIES" if self.has_company(&property) => Some(property),
+            // Whether something else is of its group shows at the end.
+            "NICKNAME" | "CATEGORIES" if !property.group.is_empty() => Some(property),
             "NICKNAME" => only_set(property, &mut self.person.nicknames),
             "CATEGORIES" => only_set(property, &mut self.person.keywords),
             "UID" => self.uid(property),
@@ -206,11 +201,6 @@ impl Reader {
             },
         };
         self.extra.extend(rest);
-    }
-
-    /// Whether other properties are of the same group.
-    fn has_company(&self, property: &Property) -> bool {
-        !property.group.is_empty() && self.sizes.get(&property.group.to_ascii_uppercase()).is_some_and(|&size| size > 1)
     }
 
     fn uid(&mut self, property: Property) -> Option<Property> {
@@ -330,13 +320,13 @@ impl Reader {
     }
 
     fn finish(mut self, line: usize, content: String) -> Result<ImportedCard, Reject> {
+        let untaken = std::mem::take(&mut self.labels).into_values().flatten().filter(|(_, taken)| !taken);
+        self.extra.extend(untaken.map(|(label, _)| label));
+        self.drop_lone_groups();
         let Some(full) = self.full() else {
             return Err(Reject { line, reason: "the card is empty".to_owned() });
         };
         self.person.name.full = full;
-        let untaken = std::mem::take(&mut self.labels).into_values().flatten().filter(|(_, taken)| !taken);
-        self.extra.extend(untaken.map(|(label, _)| label));
-        self.drop_lone_groups();
         for property in self.extra {
             let text = property.to_line();
             self.person.extra.insert(contact_key("extra", &text), text);
@@ -353,13 +343,15 @@ impl Reader {
         })
     }
 
-    /// A group that holds nothing else has said all it had to say.
+    /// A group that holds nothing else has said all it had to say; sets of words have no place for one.
     fn drop_lone_groups(&mut self) {
         let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
         let mut count = |group: &str| *sizes.entry(group.to_ascii_uppercase()).or_default() += 1;
         // What would break the card's frame is not written again, and is nobody's company.
         let written = self.extra.iter().filter(|property| !FRAME.contains(&property.name.as_str()));
-        written.for_each(|property| count(&property.group));
+        // A line that stands in the card twice is written once.
+        let written: BTreeMap<String, &Property> = written.map(|property| (property.to_line(), property)).collect();
+        written.values().for_each(|property| count(&property.group));
         self.notes.iter().for_each(|note| count(&note.group));
         all_marks(&mut self.person).for_each(|marks| count(&marks.group));
         let groups_of_names = |name: &Name| {
@@ -374,6 +366,15 @@ impl Reader {
             .filter(|group| lone(group))
             .for_each(String::clear);
         self.person.name.params.retain(|of, group| !of.ends_with(GROUP) || !lone(group));
+        for property in std::mem::take(&mut self.extra) {
+            let is_alone = !property.group.is_empty() && lone(&property.group);
+            let rest = match property.name.as_str() {
+                "NICKNAME" if is_alone => only_set(property, &mut self.person.nicknames),
+                "CATEGORIES" if is_alone => only_set(property, &mut self.person.keywords),
+                _ => Some(property),
+            };
+            self.extra.extend(rest);
+        }
     }
 
     /// The name to show: as given, or put together from the best that there is.
