@@ -27,7 +27,7 @@ pub(super) fn read(card: RawCard) -> Result<Card, Reject> {
         content.update(&line.bytes);
         content.update(b"\n");
         match Property::read(line) {
-            Some(property) => properties.push(property),
+            Some(property) => properties.push(property.unwrapped(KEPT)),
             None => reader.notices.push(Notice::new(line.line, "a line that is no vCard property was left out")),
         }
     }
@@ -405,7 +405,8 @@ impl Reader {
         ]
         .into_iter()
         .flatten();
-        names.find(|name| !name.trim().is_empty())
+        // A value is read without the blanks around it.
+        names.find(|name| !name.trim().is_empty()).map(|name| name.trim().to_owned())
     }
 }
 

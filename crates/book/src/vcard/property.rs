@@ -35,8 +35,12 @@ pub(crate) struct Param {
 impl Property {
     /// Reads a content line, or nothing if it has no name or no colon.
     pub(super) fn read(line: &RawLine) -> Option<Self> {
-        let (header, value) = split_header(&line.bytes)?;
-        let mut property = Self::named(line.line, &decode(header, None).replace(['\r', '\n'], ""))?;
+        Self::read_bytes(line.line, &line.bytes)
+    }
+
+    fn read_bytes(line: usize, bytes: &[u8]) -> Option<Self> {
+        let (header, value) = split_header(bytes)?;
+        let mut property = Self::named(line, &decode(header, None).replace(['\r', '\n'], ""))?;
         let charset = property.take("CHARSET").and_then(|param| param.values.into_iter().next());
         let encoding = property.take("ENCODING");
         let word = encoding.as_ref().and_then(|param| param.values.first()).map(|word| word.to_ascii_uppercase());
@@ -50,7 +54,24 @@ impl Property {
         Some(property)
     }
 
-    /// Reads a content line of our own keeping; see [`Property::line`].
+    /// The line in a line of the name `wrapper`, where that is one by the grammar and needs no wrapping; or the line as it is.
+    pub(super) fn unwrapped(self, wrapper: &str) -> Self {
+        let mut property = self;
+        for _ in 0..DEEPEST {
+            if property.name != wrapper {
+                break;
+            }
+            let text = property.verbatim();
+            let inner = Self::from_line(&text).filter(Self::is_well_formed);
+            match inner.and_then(|_| Self::read_bytes(property.line, text.as_bytes())) {
+                Some(inner) => property = inner,
+                None => break,
+            }
+        }
+        property
+    }
+
+    /// Reads a content line of our own keeping; see [`Property::to_line`].
     pub(crate) fn from_line(line: &str) -> Option<Self> {
         let bytes = line.as_bytes();
         let (header, value) = split_header(bytes)?;
@@ -157,6 +178,9 @@ fn members(text: &str) -> Vec<String> {
     let members = split_escaped(text, ',').into_iter().map(|member| unescape(member).trim().to_owned());
     members.filter(|member| !member.is_empty()).collect()
 }
+
+/// So often a line may be wrapped in another one.
+const DEEPEST: usize = 8;
 
 impl Param {
     pub(super) fn read(text: &str) -> Option<Self> {
