@@ -12,6 +12,7 @@ use crate::disk::mix;
 use crate::link::{LossyLink, Packet, Side};
 use crate::relay::HOST;
 use crate::world::World;
+use crate::world::frames::tell;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
@@ -261,6 +262,7 @@ impl World {
         let Some(link) = self.links.get_mut(&id) else { return };
         if let Packet::Frame(frame) = &packet {
             self.counts.add("frames");
+            tell(now, link.device, to, frame);
             let first = frame.iter().take(64).fold(frame.len() as u64, |sum, byte| mix(sum ^ u64::from(*byte)));
             self.trace = mix(self.trace ^ first);
         }

@@ -18,6 +18,7 @@ use crate::world::events::Event;
 
 mod counts;
 mod events;
+mod frames;
 mod trouble;
 
 pub use counts::Counts;
