@@ -221,6 +221,7 @@ impl Session {
         let record = FloorRecord::verify(bytes).map_err(PeerMisbehaved::from)?;
         self.floors.theirs = Some(record.name());
         self.floors.expected = false;
+        self.count_cut(&record);
         self.settled = false;
         self.take_floor(record, replica, out)
     }
@@ -288,7 +289,7 @@ impl Session {
     fn go_without(&mut self, out: &mut Vec<Output>) {
         for log in std::mem::take(&mut self.floors.needed) {
             self.wanted.retain(|wanted| wanted.log != log);
-            out.push(Output::Event(Event::Refused { log, reason: Refusal::Below }));
+            out.push(Output::Event(Event::Refused { log, reason: Refusal::Withheld }));
         }
     }
 
@@ -335,9 +336,8 @@ impl Session {
             }
             FloorWord::Have => {
                 *shown = Shown::Held;
-                for log in record.logs() {
-                    record.cut_of(&log).into_iter().for_each(|tip| self.peer.insert(log, tip));
-                }
+                let record = record.clone();
+                self.count_cut(&record);
             }
             FloorWord::Pass => {
                 *shown = Shown::Passed;
@@ -351,6 +351,13 @@ impl Session {
         self.floors.owed.clear();
         self.news = true;
         Ok(())
+    }
+
+    /// Whoever shows a floor, or has it, stands at its cut or beyond.
+    fn count_cut(&mut self, record: &FloorRecord) {
+        for log in record.logs() {
+            record.cut_of(&log).into_iter().for_each(|tip| self.peer.insert(log, tip));
+        }
     }
 
     /// Takes chunks that were asked for.

@@ -177,7 +177,7 @@ impl Session {
     ) -> Fallible<R> {
         let base = replica.base(&log).map_err(SessionError::Storage)?;
         if self.floors.withhold(log) {
-            out.push(Output::Send(Message::Refused { log, reason: Refusal::Below }.encode()));
+            out.push(Output::Send(Message::Refused { log, reason: Refusal::Withheld }.encode()));
         } else if mine.iter().all(|tip| base.contains(tip)) {
             mine.iter().for_each(|tip| self.peer.insert(log, *tip));
         } else {

@@ -415,18 +415,13 @@ impl Session {
                 }
                 self.resume(log, seq, replica)
             }
-            Message::Refused { log, reason: Refusal::Below } if !self.refused.contains(&log) => {
+            Message::Refused { log, reason: Refusal::Withheld } => {
                 let tips = replica.tips(&log).map_err(SessionError::Storage)?;
-                if self.floors.need(log, &tips) {
-                    // What lies above comes with the checkpoint, after it.
-                    return Ok(());
-                }
-                // Only the names of its end are there, or of its beginning: nobody waits for names.
-                self.wanted.retain(|wanted| wanted.log != log);
-                self.sending.remove(&log);
-                // Of a log that it neither announced nor was sent, nothing is kept: the set would grow without end.
-                if !self.peer.knows(&log) || self.refused.insert(log) {
-                    out.push(Output::Event(Event::Refused { log, reason: Refusal::Below }));
+                if !self.floors.need(log, &tips) {
+                    // Only the names of its end are there, or of its beginning: nobody waits for names. Otherwise what lies
+                    // above comes with the checkpoint, after it.
+                    self.wanted.retain(|wanted| wanted.log != log);
+                    out.push(Output::Event(Event::Refused { log, reason: Refusal::Withheld }));
                 }
                 Ok(())
             }

@@ -71,7 +71,7 @@ pub enum Message {
         /// The place.
         seq: u64,
     },
-    /// Entries of this log are not taken (any more) in this session.
+    /// Entries of this log are not taken (any more) in this session; with [`Refusal::Withheld`], not given.
     Refused {
         /// The log.
         log: LogId,
@@ -205,6 +205,10 @@ pub enum Refusal {
     /// The checkpoint does not fit the logs, or who signed it may not.
     #[error("the checkpoint does not match what is here")]
     Floor,
+    /// Entries of the log that the other side lacks are not here (any more) either. It is not given; what comes of it is
+    /// taken all the same.
+    #[error("the log begins further up here, and the entries before are gone")]
+    Withheld,
 }
 
 /// How many entries a frame holds, without copying them; none if it is any other message.
@@ -249,6 +253,7 @@ impl Refusal {
             Self::NoNameplate => "no-nameplate",
             Self::Below => "below",
             Self::Floor => "floor",
+            Self::Withheld => "withheld",
         }
     }
 }

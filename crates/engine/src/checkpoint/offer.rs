@@ -116,7 +116,7 @@ impl Inner {
 fn note_shortage(space: &Space, outputs: &[Output]) -> Result<(), Fault> {
     let is_missing = |output: &Output| match output {
         // The other side has the end of a log alone, or what it has does not follow on what is here.
-        Output::Event(Event::Refused { reason, .. }) => *reason == Refusal::Below,
+        Output::Event(Event::Refused { reason, .. }) => matches!(reason, Refusal::Below | Refusal::Withheld),
         Output::Event(Event::Declined { reason, .. }) => *reason == Refusal::Gap,
         _ => false,
     };

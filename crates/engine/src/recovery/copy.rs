@@ -243,7 +243,7 @@ async fn fetch(
                 Output::Send(frame) => link.send(frame).await?,
                 Output::Event(Event::Received { entries, .. }) => progress(entries),
                 Output::Event(
-                    Event::Declined { reason: Refusal::Gap, .. } | Event::Refused { reason: Refusal::Below, .. },
+                    Event::Declined { reason: Refusal::Gap, .. } | Event::Refused { reason: Refusal::Withheld, .. },
                 ) => whole = false,
                 Output::Event(_) => {}
             }

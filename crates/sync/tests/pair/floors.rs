@@ -251,6 +251,49 @@ fn who_passed_on_the_checkpoint_is_shown_it_again_with_the_last_entry_below() {
     assert_eq!((floors_sent(&world, 0), chunks_sent(&world, 0)), (2, 0));
 }
 
+/// What the other side said it had, before it came to what it showed, is no less than what it has.
+#[test]
+fn who_takes_a_checkpoint_goes_on_hearing_of_logs_that_were_announced_lower() {
+    let story = Story::new();
+    let mut left = newcomer(Policy::Keeps);
+    left.write_all(&story.below[..9]);
+    left.write_all(&story.below[10..]);
+    let mut world = World::pair(left, newcomer(Policy::Loads));
+    while world.links[0].ends[0].count(|message| matches!(message, Message::Vector(_))) == 0 {
+        assert!(world.step());
+    }
+    world.replicas[0] = newcomer(Policy::Keeps);
+    world.replicas[0].write_all(&story.below);
+    world.replicas[0].floor = Some(story.floor.clone());
+    world.replicas[0].chunks = story.chunks.iter().map(|chunk| (chunk.name(), chunk.bytes().to_vec())).collect();
+    world.tell(0, None);
+    meet(&mut world);
+    assert_eq!(world.links[0].ends[0].entries(), 0, "it begins with the checkpoint");
+    world.replicas[0].write_all(&story.above);
+    world.tell(0, None);
+    meet(&mut world);
+    assert!(world.links[0].ends.iter().all(|end| end.count(|message| matches!(message, Message::Refused { .. })) == 0));
+}
+
+/// Who has gone without entries that are gone on the other side takes later what comes of that log over another road.
+#[test]
+fn what_was_withheld_goes_on_once_another_road_has_filled_the_gap() {
+    let story = Story::new();
+    let log = story.above[0].log();
+    let right = newcomer(Policy::Passes);
+    let mut world = World::pair(story.pruned(Policy::Keeps), right);
+    world.run();
+    let withheld = Event::Refused { log, reason: Refusal::Withheld };
+    assert!(world.links[0].ends[1].events.contains(&withheld), "{:?}", world.links[0].ends[1].events);
+    let mut scribe = Scribe::new(500);
+    let elsewhere: Vec<Entry> = scribe.chain(None, 15);
+    world.replicas[1].write_all(&elsewhere);
+    world.tell(1, None);
+    world.run();
+    let tips = |number: usize| world.replicas[number].tips(&log).unwrap();
+    assert_eq!(tips(0), tips(1), "it gives what it has, though it was told that it does not get what it lacked");
+}
+
 /// A log that came to the other side over another road while they talked, and of which nothing is left there but its end.
 #[test]
 fn a_log_of_which_nothing_is_left_is_named_even_to_whoever_never_heard_of_it() {
@@ -259,13 +302,13 @@ fn a_log_of_which_nothing_is_left_is_named_even_to_whoever_never_heard_of_it() {
     session.start(Duration::ZERO, &replica).unwrap();
     let open = Message::Open { version: 1, subject: SUBJECT, access: [0; 32], digest: [9; 32] };
     let log = Scribe::new(500).log();
-    let below = Message::Refused { log, reason: Refusal::Below };
+    let withheld = Message::Refused { log, reason: Refusal::Withheld };
     let mut events = Vec::new();
-    for message in [open, Message::Vector(Vec::new()), below] {
+    for message in [open, Message::Vector(Vec::new()), withheld] {
         let outputs = session.handle(Duration::ZERO, Input::Frame(&message.encode()), &mut replica).unwrap();
         events.extend(outputs.into_iter().filter(|output| matches!(output, Output::Event(Event::Refused { .. }))));
     }
-    assert_eq!(events, [Output::Event(Event::Refused { log, reason: Refusal::Below })]);
+    assert_eq!(events, [Output::Event(Event::Refused { log, reason: Refusal::Withheld })]);
 }
 
 #[test]

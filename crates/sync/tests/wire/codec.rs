@@ -42,6 +42,9 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         R::RoomTaken,
         R::Busy,
         R::NoNameplate,
+        R::Below,
+        R::Floor,
+        R::Withheld,
     ])
 }
 

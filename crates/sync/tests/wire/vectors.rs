@@ -118,6 +118,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("on-floor-refuse", on_floor(FloorWord::Refuse(Refusal::Floor))),
         ("chunks", Message::Chunks(vec![buf(b"a chunk"), buf(&[9; 81])])),
         ("refused-below", Message::Refused { log: LogId(id(0)), reason: Refusal::Below }),
+        ("refused-withheld", Message::Refused { log: LogId(id(0)), reason: Refusal::Withheld }),
     ]
 }
 
