@@ -20,9 +20,7 @@ pub(crate) fn live_with_checkpoints(seed: u64) -> Counts {
     let limits = Limits { prunes: dice.per_mille(700), ..Limits::default() };
     let mut world = World::with_limits(seed, limits);
     world.tends = true;
-    let mut story = Story::new(world, Some([3, 8, 20][dice.index(3)]));
-    (story.restored, story.most_copies) = (None, 0);
-    story.play()
+    Story::new(world, Some([3, 8, 20][dice.index(3)])).play()
 }
 
 struct Story {

@@ -15,8 +15,8 @@ use crate::acceptance::{
 };
 use crate::attempts::Attempts;
 use crate::author::{Keyring, SPACE_NUMBER, keep_key, keyring, mark_applied, most_operations};
-use crate::checkpoint::is_here;
-use crate::document::{DocumentId, Projection, check_change};
+use crate::checkpoint::{is_grounded, is_here};
+use crate::document::{BadChange, DocumentId, Projection, check_change};
 use crate::documents::{Checked, Documents};
 use crate::heard::hear;
 use crate::knowledge::learn;
@@ -77,6 +77,8 @@ pub(crate) fn absorb_kept(
     let mut attempts = Attempts::unmarked();
     let mut batch = Batch::begin(transaction, projection, &mut attempts)?;
     let unread = batch.take_kept(entries)?;
+    // Whatever waits may have waited for what came in the checkpoint.
+    batch.news = true;
     batch.finish()?;
     Ok(unread)
 }
@@ -101,6 +103,9 @@ enum Wait {
     Key,
     /// The admission of its author.
     Member,
+    /// A change that its own build on: it was on a branch that is not told here from what lies in the ground, and comes with a
+    /// later checkpoint, or is carried by another log.
+    Change,
 }
 
 /// Where an entry stands: its key in [`Table::PARKED`].
@@ -250,6 +255,7 @@ impl<'t> Batch<'t> {
                         self.asleep.insert(place);
                         Waiting::Entry
                     }
+                    Wait::Change => Waiting::Entry,
                     Wait::Key => Waiting::Key,
                     Wait::Member => Waiting::Member,
                 };
@@ -473,7 +479,13 @@ impl<'t> Batch<'t> {
 
     fn apply(&mut self, entry: &Entry, payload: Payload) -> Result<Verdict, Fault> {
         match &payload {
-            Payload::Changes(changes) => return self.change(entry, changes, payload.clone()),
+            Payload::Changes(changes) => return self.change(&entry.log(), changes, payload.clone()),
+            Payload::Carried(carried) => {
+                if !self.roster.is_of_the_same(&entry.log(), &carried.log, &carried.signature) {
+                    return Ok(Verdict::Bad("changes of a log that is another device's".into()));
+                }
+                return self.change(&carried.log, &carried.changes, payload.clone());
+            }
             Payload::Rotate(rotate) => {
                 // Only the first epoch has no parents, and only the founder makes it.
                 let author = self.roster.author(&entry.log());
@@ -523,8 +535,9 @@ impl<'t> Batch<'t> {
         Ok(())
     }
 
-    fn change(&mut self, entry: &Entry, changes: &Changes, payload: Payload) -> Result<Verdict, Fault> {
-        let checked = match check_all(self.projection, &entry.log(), changes) {
+    /// Makes changes that were written in a log.
+    fn change(&mut self, log: &LogId, changes: &Changes, payload: Payload) -> Result<Verdict, Fault> {
+        let checked = match check_all(self.projection, log, changes) {
             Ok(checked) => checked,
             Err(bad) => return Ok(Verdict::Bad(bad)),
         };
@@ -534,6 +547,7 @@ impl<'t> Batch<'t> {
                 self.attempts.touch(touched);
                 Verdict::Apply(payload)
             }
+            Err(BadChange::Discontinuous) if is_grounded(self.transaction)? => Verdict::Wait(Wait::Change),
             Err(bad) => Verdict::Bad(bad.to_string()),
         })
     }

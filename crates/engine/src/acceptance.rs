@@ -69,7 +69,8 @@ pub(crate) fn is_awaited(read: &dyn Read, entry: &Entry) -> Result<bool, Fault> 
 
 /// Whether a kind is content, which a device that may only read does not write.
 pub(crate) fn is_content(kind: u16) -> bool {
-    [Kind::Changes, Kind::Decision, Kind::Checkpoint, Kind::Blob, Kind::Forget].iter().any(|one| *one as u16 == kind)
+    let content = [Kind::Changes, Kind::Decision, Kind::Checkpoint, Kind::Blob, Kind::Forget, Kind::Carried];
+    content.iter().any(|one| *one as u16 == kind)
 }
 
 /// Whether the deps of an entry say that its author built upon what they name; a decision to discard says the contrary.
@@ -312,12 +313,18 @@ pub(crate) fn opened(roster: &Roster, keys: &Keyring, entry: &Entry) -> Option<S
 
 /// The changes of documents that an entry holds; none if it holds something else.
 pub(crate) fn changes_of(roster: &Roster, keys: &Keyring, entry: &Entry) -> Option<Changes> {
+    written_in(roster, keys, entry).map(|(_, changes)| changes)
+}
+
+/// The same with the log that they were written in, from which their actors follow.
+pub(crate) fn written_in(roster: &Roster, keys: &Keyring, entry: &Entry) -> Option<(LogId, Changes)> {
     let sealed = opened(roster, keys, entry)?;
-    if sealed.kind != Kind::Changes as u16 {
+    if ![Kind::Changes as u16, Kind::Carried as u16].contains(&sealed.kind) {
         return None;
     }
     match sealed.payload() {
-        Ok(Some(Payload::Changes(changes))) => Some(changes),
+        Ok(Some(Payload::Changes(changes))) => Some((entry.log(), changes)),
+        Ok(Some(Payload::Carried(carried))) => Some((carried.log, carried.changes)),
         _ => None,
     }
 }

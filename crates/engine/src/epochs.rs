@@ -106,6 +106,20 @@ pub(crate) fn seal_under(
     place_of(keys, &epoch)
 }
 
+/// Of a keyring the keys of the newest epochs: of those that count, where one is known to. Anybody who ever had a key can begin
+/// an epoch that does not, and give its key to all.
+pub(crate) fn newest(read: &dyn Read, mut keys: Keyring) -> Result<Keyring, Fault> {
+    let roster = Roster::load(read)?;
+    let counting: BTreeSet<EpochId> =
+        roster.epochs.iter().filter(|epoch| epoch.facts.counts).map(|epoch| epoch.facts.id).collect();
+    if keys.iter().any(|(id, ..)| counting.contains(id)) {
+        keys.retain(|(id, ..)| counting.contains(id));
+    }
+    let last = keys.iter().map(|(_, generation, _)| *generation).max();
+    keys.retain(|(_, generation, _)| Some(*generation) == last);
+    Ok(keys)
+}
+
 fn place_of(keys: &Keyring, epoch: &EpochId) -> Result<usize, Fault> {
     keys.iter().position(|(id, ..)| id == epoch).ok_or(Fault::Damaged("the epoch to seal under"))
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::Automerge;
-use ties_sealed_log::{Decision, Dep, DeviceId, Entry, LogId, Payload, Tip, actor};
+use ties_sealed_log::{Changes, Decision, Dep, DeviceId, LogId, Payload, Tip, actor};
 use ties_store::{Read, Table, Transaction};
 
 use crate::absorb::absorb;
-use crate::acceptance::{QUARANTINE, changes_of, is_held, opened, visit};
+use crate::acceptance::{QUARANTINE, is_held, opened, visit, written_in};
 use crate::author::{append_naming, keyring};
 use crate::document::{DocumentId, apply_change, check_change, is_deleted};
 use crate::documents::load_stored;
@@ -181,7 +181,10 @@ fn shown(read: &dyn Read, roster: &Roster, device: DeviceId, logs: &BTreeSet<Log
                 let (first, last) = held.times.unwrap_or((sealed.time, sealed.time));
                 held.times = Some((first.min(sealed.time), last.max(sealed.time)));
             }
-            try_on(read, entry, changes_of(roster, &keys, entry).unwrap_or_default(), &mut documents)
+            match written_in(roster, &keys, entry) {
+                Some((log, changes)) => try_on(read, &log, &changes, &mut documents),
+                None => Ok(()),
+            }
         })?;
     }
     for (id, after) in documents {
@@ -195,14 +198,14 @@ fn shown(read: &dyn Read, roster: &Roster, device: DeviceId, logs: &BTreeSet<Log
 /// Applies an entry's changes to copies of their documents, as far as they apply.
 fn try_on(
     read: &dyn Read,
-    entry: &Entry,
-    changes: ties_sealed_log::Changes,
+    log: &LogId,
+    changes: &Changes,
     documents: &mut BTreeMap<DocumentId, Automerge>,
 ) -> Result<(), Fault> {
     for item in &changes.items {
         let id = DocumentId(item.document);
         let nonce = usize::from(item.nonce).checked_sub(1).and_then(|at| changes.nonces.get(at));
-        let Ok(change) = check_change(&item.chunk, nonce.map(|nonce| actor(&entry.log(), nonce))) else { continue };
+        let Ok(change) = check_change(&item.chunk, nonce.map(|nonce| actor(log, nonce))) else { continue };
         let document = match documents.remove(&id) {
             Some(document) => document,
             None => load_stored(read, id)?.unwrap_or_else(Automerge::new),

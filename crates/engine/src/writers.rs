@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ties_sealed_log::{Entry, Log, LogId, actor};
 use ties_store::{Read, StoredLog};
 
-use crate::acceptance::changes_of;
+use crate::acceptance::written_in;
 use crate::author::{SPACE_NUMBER, keyring};
 use crate::records::Fault;
 use crate::roster::Roster;
@@ -66,10 +66,11 @@ fn logs_of(read: &dyn Read, roster: &Roster, wanted: &mut BTreeSet<Vec<u8>>) -> 
                 let part = stored.after(log, from, PART)?;
                 let Some(last) = part.last().map(Entry::seq) else { break };
                 for entry in part.iter().filter(|entry| entry.seq() <= *end) {
-                    for nonce in changes_of(roster, &keys, entry).unwrap_or_default().nonces {
-                        let actor = actor(log, &nonce).to_vec();
+                    let Some((log, changes)) = written_in(roster, &keys, entry) else { continue };
+                    for nonce in changes.nonces {
+                        let actor = actor(&log, &nonce).to_vec();
                         if wanted.remove(&actor) {
-                            found.push((actor, *log));
+                            found.push((actor, log));
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use serde_bytes::ByteBuf;
 
 use crate::device::DeviceCert;
 use crate::encode;
-use crate::ids::{DeviceId, EntryName, EpochId, MailboxId, Pseudonym, RelayKey, SpaceId, hash};
+use crate::ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, hash};
 use crate::payload::Dep;
 use crate::recovery::RecoveryCert;
 
@@ -36,6 +36,18 @@ pub struct Change {
     pub nonce: u16,
     /// An uncompressed change chunk, exactly.
     pub chunk: ByteBuf,
+}
+
+/// Changes of documents that their device wrote in another of its logs, on a branch that left the log below where it begins
+/// everywhere else by now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The other log: the changes' actors are computed from it.
+    pub log: LogId,
+    /// What [`OpenLog`] says of it, by the device of the log that this stands in.
+    pub signature: ByteBuf,
+    /// The changes.
+    pub changes: Changes,
 }
 
 /// The birth of a space. Its hash, before sealing, is the space's id.

@@ -68,12 +68,12 @@ pub const MAX_BRANCHES: usize = 8;
 pub use access::AccessList;
 pub use backup::{BACKUP_KEY_LEN, BACKUP_WRAP_LEN};
 pub use bodies::{
-    Add, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, Raise, Reads, Receipt, Receipts, RecoveryEnvelope,
-    RelayRoad, Remove, Rename, Roads, Role, Rotate, SetRole, Share, Wrap, epoch_id,
+    Add, Carried, Change, Changes, Genesis, KnownPseudonym, Manner, OpenLog, Raise, Reads, Receipt, Receipts,
+    RecoveryEnvelope, RelayRoad, Remove, Rename, Roads, Role, Rotate, SetRole, Share, Wrap, epoch_id,
 };
 pub use checkpoint::{
     Chunk, ChunkError, ChunkSeal, DocumentPiece, FloorError, FloorRecord, MANIFEST_VERSION, MAX_CHUNK, MAX_CHUNKS,
-    MAX_CUT, MAX_PIECE, Manifest, PART_FILL, Part, PartKind, StateRoot, entries_of, pieces_of,
+    MAX_CUT, MAX_PIECE, Manifest, PART_FILL, Part, PartKind, StateRoot, entries_of, is_outgrown, pieces_of,
 };
 pub use codec::{DecodeError, decode, encode};
 pub use device::{DeviceCert, DeviceKeys};

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bodies::{
-    Add, Changes, Genesis, Manner, OpenLog, Raise, Reads, Receipts, Remove, Rename, Roads, Rotate, SetRole, Share,
+    Add, Carried, Changes, Genesis, Manner, OpenLog, Raise, Reads, Receipts, Remove, Rename, Roads, Rotate, SetRole,
+    Share,
 };
 use crate::ids::{EntryName, LogId};
 use crate::recovered::{Admit, ChangeRecovery, Reset};
@@ -101,6 +102,7 @@ pub enum Kind {
     Forget = 36,
     Receipts = 37,
     Reads = 38,
+    Carried = 39,
 }
 
 impl Kind {
@@ -150,6 +152,8 @@ pub enum Payload {
     Receipts(Receipts),
     /// The level of the program that writes the log that it stands in.
     Reads(Reads),
+    /// Changes of documents from a branch of another log that nobody takes any more.
+    Carried(Carried),
 }
 
 /// What becomes of entries in quarantine.
@@ -184,6 +188,7 @@ impl Payload {
             Self::Decision(_) => Kind::Decision,
             Self::Receipts(_) => Kind::Receipts,
             Self::Reads(_) => Kind::Reads,
+            Self::Carried(_) => Kind::Carried,
         }
     }
 
@@ -207,6 +212,7 @@ impl Payload {
             Self::Decision(body) => encode(body),
             Self::Receipts(body) => encode(body),
             Self::Reads(body) => encode(body),
+            Self::Carried(body) => encode(body),
         }
     }
 
@@ -231,6 +237,7 @@ impl Payload {
             33 => Self::Decision(decode(body)?),
             37 => Self::Receipts(decode(body)?),
             38 => Self::Reads(decode(body)?),
+            39 => Self::Carried(decode(body)?),
             _ => return Ok(None),
         };
         rule(body.len() <= MAX_MEMBERSHIP || !Kind::is_membership(kind))?;
@@ -244,8 +251,10 @@ impl Payload {
             Self::Beacon | Self::Decision(_) => Ok(()),
             Self::Receipts(receipts) => rule(receipts.relays.len() <= MAX_PARENTS && ascending(&receipts.relays)),
             Self::OpenLog(open) => rule(open.signature.len() == 64),
-            Self::Changes(changes) => {
-                rule(changes.items.iter().all(|item| usize::from(item.nonce) <= changes.nonces.len()))
+            Self::Changes(changes) => nonces(changes),
+            Self::Carried(carried) => {
+                nonces(&carried.changes)?;
+                rule(carried.signature.len() == 64)
             }
             Self::Genesis(genesis) => rule(genesis.name.len() <= MAX_NAME),
             Self::Add(add) => {
@@ -301,6 +310,10 @@ impl Payload {
             }
         }
     }
+}
+
+fn nonces(changes: &Changes) -> Result<(), DecodeError> {
+    rule(changes.items.iter().all(|item| usize::from(item.nonce) <= changes.nonces.len()))
 }
 
 fn parents(parents: &[EntryName]) -> Result<(), DecodeError> {

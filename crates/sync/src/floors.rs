@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use serde_bytes::ByteBuf;
-use ties_sealed_log::{ChunkName, FloorName, FloorRecord, LogId, MAX_CHUNKS, Tip, TipRecord, Vector, hash};
+use ties_sealed_log::{
+    ChunkName, FloorName, FloorRecord, LogId, MAX_CHUNKS, Tip, TipRecord, Vector, hash, is_outgrown,
+};
 
 use crate::replica::{FloorTaken, Replica};
 use crate::sending::Gathering;
@@ -17,6 +19,8 @@ pub(crate) struct Floors {
     theirs: Option<FloorName>,
     /// What it was shown, and how that stands.
     shown: Option<(FloorRecord, Shown)>,
+    /// What this side held at the beginning, where its entries say more: that is not shown.
+    dispensable: Option<FloorName>,
     /// All that it was shown.
     told: BTreeSet<FloorName>,
     /// Chunks of that which it asked for.
@@ -141,6 +145,16 @@ fn is_short_of(record: &FloorRecord, log: &LogId, vector: &Vector) -> bool {
     record.cut_of(log).iter().any(|cut| !vector.tips(log).any(|tip| tip.seq >= cut.seq))
 }
 
+/// Whether entries say all that a checkpoint does and more, and all of them are here.
+fn is_dispensable<R: Replica>(record: &FloorRecord, replica: &R) -> Result<bool, R::Error> {
+    for log in record.logs() {
+        if !replica.base(&log)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    is_outgrown(record.cut(), replica)
+}
+
 /// What [`Message::Open`] says of what a replica holds.
 pub(crate) fn digest(vector: &Vector, floor: Option<FloorName>) -> [u8; 32] {
     let entries = vector.digest();
@@ -148,6 +162,17 @@ pub(crate) fn digest(vector: &Vector, floor: Option<FloorName>) -> [u8; 32] {
 }
 
 impl Session {
+    /// What is said of the floor that is held here when the session begins.
+    pub(crate) fn floor_to_show<R: Replica>(
+        &mut self,
+        replica: &R,
+    ) -> Result<Option<FloorName>, SessionError<R::Error>> {
+        let Some(record) = replica.floor().map_err(SessionError::Storage)? else { return Ok(None) };
+        let name = record.name();
+        self.floors.dispensable = is_dispensable(&record, replica).map_err(SessionError::Storage)?.then_some(name);
+        Ok(Some(name).filter(|_| self.floors.dispensable.is_none()))
+    }
+
     /// Shows the floor that is held here, if the other side may not know it.
     pub(crate) fn show_floor<R: Replica>(&mut self, replica: &R, out: &mut Vec<Output>) -> Fallible<R> {
         if self.floors.is_open() {
@@ -163,6 +188,9 @@ impl Session {
             shown = before.filter(|record| self.floors.is_news(record) && is_needed(record));
         }
         let Some(record) = shown else { return Ok(()) };
+        if self.floors.dispensable == Some(record.name()) {
+            return Ok(());
+        }
         out.push(Output::Send(Message::Floor(ByteBuf::from(record.bytes())).encode()));
         self.floors.told.insert(record.name());
         self.floors.shown = Some((record, Shown::Asked));
@@ -252,7 +280,7 @@ impl Session {
                 let wanted: BTreeSet<ChunkName> = missing.iter().copied().collect();
                 let tell = self.floors.taking.as_ref().is_none_or(|taking| taking.missing != wanted);
                 if missing.is_empty() && tell {
-                    out.push(Output::Event(Event::Checkpoint { record: record.clone() }));
+                    out.push(Output::Event(Event::Checkpoint { record: record.clone(), needed }));
                 } else if tell {
                     let word = FloorWord::Want(wanted.iter().copied().collect());
                     out.push(Output::Send(Message::OnFloor { floor, word }.encode()));
@@ -353,10 +381,13 @@ impl Session {
         Ok(())
     }
 
-    /// Whoever shows a floor, or has it, stands at its cut or beyond.
+    /// Whoever shows a floor, or has it, stands at its cut or beyond. Where it said before that it is beyond, its tips stay what
+    /// it said: one more below them would look like the end of another branch.
     fn count_cut(&mut self, record: &FloorRecord) {
         for log in record.logs() {
-            record.cut_of(&log).into_iter().for_each(|tip| self.peer.insert(log, tip));
+            let highest = self.peer.tips(&log).map(|tip| tip.seq).max();
+            let cut = record.cut_of(&log).into_iter().filter(|tip| highest.is_none_or(|highest| highest < tip.seq));
+            cut.for_each(|tip| self.peer.insert(log, tip));
         }
     }
 

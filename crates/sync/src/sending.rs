@@ -263,8 +263,14 @@ impl Session {
         loop {
             let batch = replica.after(&log, from, FRAME_FILL).map_err(SessionError::Storage)?;
             let Some(last) = batch.last().map(Entry::seq) else {
-                // All of it is on its way: the other side will have our tips beside its own.
+                // All of it is on its way: the other side will have our tips beside its own. Of one that the log begins with
+                // there are no bytes: whoever went another way below it waits in vain.
+                let base = replica.base(&log).map_err(SessionError::Storage)?;
                 for tip in replica.tips(&log).map_err(SessionError::Storage)? {
+                    let lacks = base.contains(&tip) && !self.peer.tips(&log).any(|theirs| theirs == tip);
+                    if lacks && self.floors.withhold(log) {
+                        out.push(Output::Send(Message::Refused { log, reason: Refusal::Withheld }.encode()));
+                    }
                     self.peer.insert(log, tip);
                 }
                 return Ok(());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_bytes::ByteBuf;
 use ties_sealed_log::{
-    Appended, DecodeError, Entry, EntryError, FloorError, FloorName, FloorRecord, LogId, MAX_STATEMENTS, Tip,
-    TipRecord, Vector,
+    Appended, DecodeError, Entry, EntryError, EntryName, FloorError, FloorName, FloorRecord, LogId, MAX_STATEMENTS,
+    Tip, TipRecord, Vector,
 };
 
 use crate::floors::{Floors, digest};
@@ -168,6 +168,8 @@ pub enum Event {
     Checkpoint {
         /// Its floor.
         record: FloorRecord,
+        /// Whether it is the only way to what this side lacks, as far as the other one can tell.
+        needed: bool,
     },
     /// The other side's checkpoint was not taken.
     FloorDeclined {
@@ -290,7 +292,7 @@ impl Session {
     pub fn start<R: Replica>(&mut self, now: Duration, replica: &R) -> Step<R> {
         let mine = replica.vector().map_err(SessionError::Storage)?;
         self.access = replica.access_digest().map_err(SessionError::Storage)?;
-        let floor = replica.floor().map_err(SessionError::Storage)?.map(|floor| floor.name());
+        let floor = self.floor_to_show(replica)?;
         let digest = digest(&mine, floor);
         let open = Message::Open { version: VERSION, subject: self.subject, access: self.access, digest };
         self.stage = Stage::Opening { mine, floor };
@@ -527,19 +529,23 @@ impl Session {
         let credit = entries.iter().map(|entry| entry.len()).sum::<usize>();
         let mut taken = Vector::default();
         let mut refused = BTreeMap::new();
+        // Below where a log begins here, by name: what nothing that came follows on.
+        let mut lost: BTreeMap<EntryName, TipRecord> = BTreeMap::new();
         let (mut count, mut bytes) = (0, 0);
         for exact in entries {
             let entry = Entry::verify(exact).map_err(PeerMisbehaved::from)?;
             let (log, tip) = (entry.log(), Tip { seq: entry.seq(), name: entry.name() });
             // After a refusal come gaps; the first reason is the one that says something.
             let mut refuse = |reason| _ = refused.entry(log).or_insert(reason);
+            let follows_lost = lost.remove(&entry.prev()).is_some();
             match replica.take(&entry).map_err(SessionError::Storage)? {
+                Taken::Log(Appended::Gap) if follows_lost => _ = lost.insert(tip.name, TipRecord { log, tip }),
                 Taken::Log(Appended::Gap) => refuse(Refusal::Gap),
                 Taken::Log(Appended::Full) => refuse(Refusal::Branches),
                 Taken::Refused(reason) => refuse(reason),
                 // Whoever sends a log from below may send what lies before; a branch that ends there is not taken.
                 Taken::Log(Appended::Below) if self.below.remove(&TipRecord { log, tip }) => refuse(Refusal::Below),
-                Taken::Log(Appended::Below) => {}
+                Taken::Log(Appended::Below) => _ = lost.insert(tip.name, TipRecord { log, tip }),
                 Taken::Log(verdict) => {
                     if verdict == Appended::Forked {
                         out.push(Output::Event(Event::Forked { log }));
@@ -556,6 +562,12 @@ impl Session {
         }
         // Waiting for what was refused would never end.
         self.wanted.retain(|wanted| !refused.contains_key(&wanted.log));
+        // It may go on in the next frame, so nothing is refused; but it may be a branch, of which the host should know.
+        lost.retain(|_, record| !refused.contains_key(&record.log));
+        self.wanted.retain(|wanted| lost.get(&wanted.tip.name) != Some(wanted));
+        for log in lost.into_values().map(|record| record.log).collect::<BTreeSet<_>>() {
+            out.push(Output::Event(Event::Declined { log, reason: Refusal::Below }));
+        }
         for (log, reason) in refused {
             out.push(Output::Send(Message::Refused { log, reason }.encode()));
             out.push(Output::Event(Event::Declined { log, reason }));

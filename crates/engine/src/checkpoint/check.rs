@@ -11,9 +11,10 @@ use ties_fault::{Point, pass};
 use ties_sealed_log::{Entry, FloorRecord, Log, LogId, Role, Tip, TipRecord};
 use ties_store::{Read, StoredLog, Table};
 
-use crate::acceptance::{changes_of, is_applied, visit};
+use crate::acceptance::{changes_of, is_applied, opened, visit};
 use crate::author::{Keyring, SPACE_NUMBER, keyring, log_key, unnamed};
 use crate::checkpoint::cut::{has_all, knows_all};
+use crate::checkpoint::ground::grounds;
 use crate::checkpoint::load::documents_of_ground;
 use crate::checkpoint::reach::all_can_open;
 use crate::checkpoint::shelf::{self, Opinion, Shelved};
@@ -83,6 +84,11 @@ impl Space {
             }
             looked.cosigned += usize::from(cosigns);
         }
+        if is_crowded(&self.inner.store.read()?)? {
+            let mut transaction = self.inner.store.write()?;
+            shelf::clear(&mut transaction)?;
+            transaction.commit()?;
+        }
         Ok(looked)
     }
 
@@ -100,6 +106,15 @@ impl Space {
     }
 }
 
+/// Whether more is on the shelf than it keeps: checkpoints that came while none could be compared.
+fn is_crowded(read: &dyn Read) -> Result<bool, Fault> {
+    let not_wrong = |one: &Shelved| one.opinion.is_good();
+    Ok(shelf::shelved(read)?.iter().filter(|one| not_wrong(one)).count() > CROWDED)
+}
+
+/// Two with two signatures, one on its way, one to stand on, and a few that others may complete.
+const CROWDED: usize = 8;
+
 /// Whether this device may be the second one to sign: a member that writes, and another device than the maker.
 fn may_sign(read: &dyn Read, one: &Shelved) -> Result<bool, Fault> {
     let mut roster = Roster::load(read)?;
@@ -115,11 +130,54 @@ fn opinion(read: &dyn Read, one: &Shelved) -> Result<Option<Opinion>, Fault> {
     let space: SpaceRecord = record(read, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
     let keys = keyring(read)?;
     let Some(manifest) = shelf::manifest(read, &one.floor, &space.space, &keys)? else { return Ok(None) };
-    if !has_all(read, &manifest.cut)? || !knows_all(read)? {
+    if !has_all(read, &manifest.cut)? || !knows_all(read)? || !covers_ground(read, &manifest.cut)? {
         return Ok(None);
     }
-    let same = state_at(read, &keys, &manifest.cut)?.root() == manifest.root;
-    Ok(Some(if same { Opinion::Same } else { Opinion::Differs }))
+    Ok(Some(if state_at(read, &keys, &manifest.cut)?.root() == manifest.root {
+        Opinion::Same
+    } else if is_closed(read, &keys, &manifest.cut)? {
+        Opinion::Differs
+    } else {
+        // Its maker could not tell a branch that it never saw from what lies below its own checkpoint: that is no lie.
+        Opinion::Foreign
+    }))
+}
+
+/// Whether everything that entries up to a cut name lies below it too, as far as is known here.
+fn is_closed(read: &dyn Read, keys: &Keyring, cut: &[TipRecord]) -> Result<bool, Fault> {
+    let roster = Roster::load(read)?;
+    let mut lineages: BTreeMap<LogId, Lineage> = BTreeMap::new();
+    for log in StoredLog::reading(read, SPACE_NUMBER).vector()?.logs() {
+        lineages.insert(log, Lineage::of(read, &log)?);
+    }
+    let covers = |log: &LogId, at: Tip| {
+        let is_below = |lineage: &Lineage| cut.iter().any(|end| end.log == *log && lineage.is_below(at, end.tip));
+        lineages.get(log).is_some_and(is_below)
+    };
+    let mut closed = true;
+    for log in lineages.keys() {
+        visit(read, log, |entry| {
+            if covers(log, Tip { seq: entry.seq(), name: entry.name() })
+                && let Some(sealed) = opened(&roster, keys, entry)
+            {
+                closed &= sealed.deps.iter().all(|dep| covers(&dep.log, Tip { seq: dep.seq, name: dep.name }));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(closed)
+}
+
+/// Whether a cut lies above all that this device has without entries: what came between cannot be taken away again.
+fn covers_ground(read: &dyn Read, cut: &[TipRecord]) -> Result<bool, Fault> {
+    for (log, tips) in grounds(read)? {
+        let lineage = Lineage::of(read, &log)?;
+        let is_covered = |tip: &Tip| cut.iter().any(|end| end.log == log && lineage.is_below(*tip, end.tip));
+        if !tips.iter().all(is_covered) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The state that this device's entries make up to a cut, all of which it has read.

@@ -7,7 +7,9 @@ use ties_store::{Read, StoredLog, Table};
 
 use crate::acceptance::{QUARANTINE, visit};
 use crate::author::SPACE_NUMBER;
+use crate::checkpoint::ground::{ends_of, ground, stands_at_ends};
 use crate::level::NEWER;
+use crate::lineage::Lineage;
 use crate::records::{Fault, parse_place};
 
 /// The ends of all logs below whatever waits or is held, sorted. It is closed: what builds on an entry that waits, waits,
@@ -68,10 +70,12 @@ pub(crate) fn knows_all(read: &dyn Read) -> Result<bool, Fault> {
 /// Whether everything up to a cut is here and counts.
 pub(crate) fn has_all(read: &dyn Read, wanted: &[TipRecord]) -> Result<bool, Fault> {
     let mine = cut(read)?;
-    for TipRecord { log, tip } in wanted {
-        let lineage = crate::lineage::Lineage::of(read, log)?;
-        let here = super::ground::is_here(read, log, tip.seq, tip.name)?;
-        if !here || !mine.iter().any(|own| own.log == *log && lineage.is_below(*tip, own.tip)) {
+    for (log, ends) in ends_of(wanted) {
+        let lineage = Lineage::of(read, &log)?;
+        let counts = |end: &Tip| mine.iter().any(|own| own.log == log && lineage.is_below(*end, own.tip));
+        // An end in the ground is below whatever the log goes on with.
+        let ground = ground(read, &log)?;
+        if !stands_at_ends(read, &log, &ends)? || !ends.iter().all(|end| ground.contains(end) || counts(end)) {
             return Ok(false);
         }
     }

@@ -63,6 +63,29 @@ pub(crate) fn is_here(read: &dyn Read, log: &LogId, seq: u64, name: EntryName) -
         || is_in_ground(read, log, Tip { seq, name })?)
 }
 
+/// Whether this device has a log up to these ends of a checkpoint's cut. Of one that is straight there, the number tells it
+/// even of entries in the ground; with several ends each must be known by name, for one below where the log begins here may
+/// be a branch that left it before.
+pub(crate) fn stands_at_ends(read: &dyn Read, log: &LogId, ends: &[Tip]) -> Result<bool, Fault> {
+    if let [end] = ends {
+        return is_here(read, log, end.seq, end.name);
+    }
+    let ground = ground(read, log)?;
+    for end in ends {
+        let by_name = StoredLog::reading(read, SPACE_NUMBER).names(log, end.seq)?.contains(&end.name);
+        if !by_name && !ground.contains(end) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The ends of each log in a cut.
+pub(crate) fn ends_of(cut: &[TipRecord]) -> impl Iterator<Item = (LogId, Vec<Tip>)> + '_ {
+    let logs = cut.chunk_by(|one, next| one.log == next.log);
+    logs.map(|ends| (ends[0].log, ends.iter().map(|end| end.tip).collect()))
+}
+
 /// The checkpoint that this device stands on: its documents are what is left of entries that are not here.
 pub(crate) fn ground_floor(read: &dyn Read) -> Result<Option<ChunkName>, Fault> {
     record(read, Table::SETTINGS, GROUND_FLOOR, "the checkpoint below")

@@ -5,24 +5,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::{Automerge, ChangeHash};
 use ties_sealed_log::{
-    ChunkName, DocumentPiece, Entry, FloorRecord, Log, LogId, Manifest, PartKind, Prune, Tip, TipRecord, decode,
-    entries_of, pieces_of,
+    ChunkName, DocumentPiece, Entry, FloorRecord, Log, LogId, Manifest, PartKind, Prune, SpaceId, Tip, TipRecord,
+    decode, entries_of, pieces_of,
 };
 use ties_store::{Read, StoredLog, Table, Transaction};
 
 use crate::absorb::absorb_kept;
 use crate::acceptance::QUARANTINE;
 use crate::author::{Keyring, SPACE_NUMBER, applied, keyring};
-use crate::checkpoint::ground::{ground_floor, grounds, stand_at};
+use crate::checkpoint::astray::Astray;
+use crate::checkpoint::ground::{ends_of, ground_floor, grounds, stand_at};
 use crate::checkpoint::kept;
 use crate::checkpoint::shelf::{self, Opinion, pairs};
+use crate::checkpoint::signers::Signers;
 use crate::checkpoint::state::{BadDocument, HEARD, Heard, State, Unpacked, on_all_cores, unpack};
 use crate::document::{DocumentId, Projection, Row};
 use crate::documents::live_rows;
 use crate::knowledge::hear;
 use crate::level::NEWER;
 use crate::records::{BAD, Fault, SPACE, SpaceRecord, parse_place, put_record, record};
-use crate::roster::Roster;
 
 /// Why a checkpoint is not taken. Nothing of it stays.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,12 @@ pub enum CheckpointError {
     /// Nobody who belongs stands behind it.
     #[error("nobody of the network stands behind the checkpoint")]
     Stranger,
+    /// What this device wrote beside what it covers would have to be said again.
+    #[error("the checkpoint lacks changes of this device")]
+    Costly,
+    /// What another device wrote beside what it covers would be here alone.
+    #[error("the checkpoint lacks changes of another device that are here")]
+    Foreign,
     /// Below the engine.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -54,13 +61,13 @@ impl From<BadDocument> for CheckpointError {
     }
 }
 
-/// Takes a checkpoint whose chunks are all here. After an error the transaction must be thrown away.
+/// Takes a checkpoint whose chunks are all here, at this time. `needed`: there is no other way. After an error the transaction must be thrown away.
 pub(crate) fn load(
     transaction: &mut Transaction,
     projection: &dyn Projection,
     floor: &FloorRecord,
-    now: u64,
-) -> Result<(), CheckpointError> {
+    (now, needed): (u64, bool),
+) -> Result<Astray, CheckpointError> {
     let keys = keyring(transaction)?;
     let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
     let manifest = shelf::manifest(transaction, floor, &space.space, &keys)?.ok_or(CheckpointError::Unreadable)?;
@@ -70,20 +77,18 @@ pub(crate) fn load(
     if loading.state.root() != manifest.root {
         return Err(CheckpointError::Wrong);
     }
-    let Loading { transaction, state, .. } = loading;
+    let Loading { transaction, state, keys, space, beyond, .. } = loading;
+    let astray = Astray::below(transaction, &manifest, (&keys, &space.space), &beyond, needed)?;
+    astray.keep(transaction)?;
     begin_at(transaction, &floor.manifest(), &manifest.cut)?;
     shelf::put(transaction, floor, Some(Opinion::Believed), now)?;
     kept::keep(transaction, &entries)?;
     hear(transaction, &state.heard)?;
     absorb_kept(transaction, projection, &entries)?;
-    let mut roster = Roster::load(transaction)?;
-    let signers: BTreeSet<_> =
-        [Some(floor.author()), floor.cosigner()].iter().flatten().map(|log| roster.author(log)).collect();
-    let wanted = 1 + usize::from(floor.cosigner().is_some());
-    if signers.contains(&None) || signers.len() != wanted {
+    if Signers::of(transaction, floor)?.maker.is_none() {
         return Err(CheckpointError::Stranger);
     }
-    Ok(())
+    Ok(astray)
 }
 
 /// Puts the documents of the ground, with their rows, into a database that has no documents.
@@ -106,16 +111,28 @@ pub(crate) fn documents_of_ground(
     read: &dyn Read,
     ids: &BTreeSet<DocumentId>,
 ) -> Result<BTreeMap<DocumentId, Automerge>, Fault> {
+    match ground_manifest(read)? {
+        Some((manifest, keys, space)) => documents_in(read, &manifest, &keys, &space.space, ids),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// Some documents as they are in a checkpoint whose chunks are here.
+pub(super) fn documents_in(
+    read: &dyn Read,
+    manifest: &Manifest,
+    keys: &Keyring,
+    space: &SpaceId,
+    ids: &BTreeSet<DocumentId>,
+) -> Result<BTreeMap<DocumentId, Automerge>, Fault> {
     let damaged = || Fault::Damaged("the checkpoint below");
     let mut saved: BTreeMap<DocumentId, Vec<u8>> = BTreeMap::new();
-    if let Some((manifest, keys, space)) = ground_manifest(read)? {
-        for part in manifest.parts.iter().filter(|part| part.kind() == PartKind::Documents) {
-            let chunk = shelf::sealed_chunk(read, &part.chunk)?.ok_or_else(damaged)?;
-            for piece in pieces_of(&chunk, &space.space, pairs(&keys)).map_err(|_| damaged())? {
-                let id = DocumentId(piece.document);
-                if ids.contains(&id) {
-                    saved.entry(id).or_default().extend_from_slice(&piece.bytes);
-                }
+    for part in manifest.parts.iter().filter(|part| part.kind() == PartKind::Documents) {
+        let chunk = shelf::sealed_chunk(read, &part.chunk)?.ok_or_else(damaged)?;
+        for piece in pieces_of(&chunk, space, pairs(keys)).map_err(|_| damaged())? {
+            let id = DocumentId(piece.document);
+            if ids.contains(&id) {
+                saved.entry(id).or_default().extend_from_slice(&piece.bytes);
             }
         }
     }
@@ -143,6 +160,8 @@ struct Loading<'t> {
     state: State,
     /// Whether there was no document at all.
     is_fresh: bool,
+    /// Documents that say more here than in the checkpoint.
+    beyond: BTreeSet<DocumentId>,
     /// Rows that are not written yet, and how many bytes they have. Written together they take a fraction of the time.
     rows: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     weight: usize,
@@ -158,6 +177,8 @@ struct Taken {
     /// What is stored of it from now on, in place of whatever is; nothing if that stays.
     stored: Option<Vec<u8>>,
     is_new: bool,
+    /// Whether there are changes here that did not come.
+    is_beyond: bool,
     /// Rows that it had, and those that it has now.
     stale: Vec<Row>,
     rows: Vec<Row>,
@@ -172,7 +193,8 @@ impl<'t> Loading<'t> {
     ) -> Result<Self, Fault> {
         let is_fresh = !transaction.has_documents()?;
         let state = State::default();
-        Ok(Self { transaction, projection, keys, space, state, is_fresh, rows: Vec::new(), weight: 0 })
+        let (beyond, rows) = (BTreeSet::new(), Vec::new());
+        Ok(Self { transaction, projection, keys, space, state, is_fresh, beyond, rows, weight: 0 })
     }
 
     /// Merges every document, one chunk at a time, so that memory stays bounded.
@@ -192,6 +214,10 @@ impl<'t> Loading<'t> {
             self.merge(whole)?;
         }
         self.merge(waiting.into_iter().collect())?;
+        if !self.is_fresh {
+            let here = self.transaction.document_ids()?.into_iter().map(DocumentId);
+            self.beyond.extend(here.filter(|id| !self.state.documents.contains_key(id)));
+        }
         Ok(self.write_rows()?)
     }
 
@@ -213,6 +239,7 @@ impl<'t> Loading<'t> {
         for one in taken {
             let one = one?;
             self.state.documents.insert(one.id, one.heads);
+            self.beyond.extend(one.is_beyond.then_some(one.id));
             let stale = one.stale.into_iter().map(|row| (row.key, None));
             for (key, value) in stale.chain(one.rows.into_iter().map(|row| (row.key, Some(row.value)))) {
                 self.weight += key.len() + value.as_ref().map_or(0, Vec::len);
@@ -274,7 +301,8 @@ fn take(
 ) -> Result<Taken, CheckpointError> {
     let came = unpack(bytes)?;
     let heads = came.heads();
-    let mut taken = Taken { id, heads, stored: None, is_new: here.is_none(), stale: Vec::new(), rows: Vec::new() };
+    let (stale, rows) = (Vec::new(), Vec::new());
+    let mut taken = Taken { id, heads, stored: None, is_new: here.is_none(), is_beyond: false, stale, rows };
     let Some(here) = here else {
         taken.stored = Some(bytes.to_vec());
         taken.rows = match &came {
@@ -287,7 +315,11 @@ fn take(
         return Ok(taken);
     };
     let mut mine = Automerge::load(here).map_err(|_| Fault::Damaged("a document"))?;
+    let differs = |mine: &Automerge, heads: &[ChangeHash]| {
+        mine.get_heads().into_iter().collect::<BTreeSet<_>>() != heads.iter().copied().collect()
+    };
     if taken.heads.iter().all(|head| mine.get_change_meta_by_hash(head).is_some()) {
+        taken.is_beyond = differs(&mine, &taken.heads);
         return Ok(taken);
     }
     taken.stale = live_rows(projection, id, &mine);
@@ -295,6 +327,7 @@ fn take(
     let merged = catch_unwind(AssertUnwindSafe(|| mine.merge(&mut theirs)));
     merged.map_err(|_| BadDocument)?.map_err(|_| BadDocument)?;
     taken.rows = live_rows(projection, id, &mine);
+    taken.is_beyond = differs(&mine, &taken.heads);
     taken.stored = Some(mine.save());
     Ok(taken)
 }
@@ -302,23 +335,21 @@ fn take(
 /// Stands on a cut: a log of which less is here begins at its end there.
 fn begin_at(transaction: &mut Transaction, manifest: &ChunkName, cut: &[TipRecord]) -> Result<(), Fault> {
     let mut stands: Vec<TipRecord> = Vec::new();
-    for ends in cut.chunk_by(|one, next| one.log == next.log) {
-        let log = ends[0].log;
+    for (log, tips) in ends_of(cut) {
         let stored = StoredLog::reading(transaction, SPACE_NUMBER);
-        let tips: Vec<Tip> = ends.iter().map(|end| end.tip).collect();
         if !holds(&stored, &log, &tips)? {
-            // A copy of its device wrote in it what the checkpoint does not know: such a log comes entry by entry.
-            if transaction.log(SPACE_NUMBER).rebase(&log, &tips, &mut |_| false)?.is_none() {
-                continue;
+            // Where it is not begun anew a copy of its device went another way in it, or it begins further up, above branches:
+            // its entries stay, and the others come one by one if they are still to be had. The documents have what they say.
+            if transaction.log(SPACE_NUMBER).rebase(&log, &tips, &mut |_| false)?.is_some() {
+                forget_dropped(transaction, &log, &tips)?;
             }
-            forget_dropped(transaction, &log, &tips)?;
         }
-        stands.extend_from_slice(ends);
+        stands.extend(tips.into_iter().map(|tip| TipRecord { log, tip }));
     }
     stand_at(transaction, manifest, &stands)
 }
 
-fn holds(log: &StoredLog<'_>, id: &LogId, tips: &[Tip]) -> Result<bool, Fault> {
+pub(super) fn holds(log: &StoredLog<'_>, id: &LogId, tips: &[Tip]) -> Result<bool, Fault> {
     for tip in tips {
         if !log.names(id, tip.seq)?.contains(&tip.name) {
             return Ok(false);

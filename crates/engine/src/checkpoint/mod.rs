@@ -4,6 +4,7 @@
 //! that came, `check.rs` compares one with what is here and signs or names it. `ground.rs` is what a device stands on since
 //! then (`prune.rs` drops what lies below), `kept.rs` the entries that outlive their places, `state.rs` the documents and the root over them.
 
+mod astray;
 mod check;
 mod cut;
 mod ground;
@@ -16,6 +17,7 @@ mod offer;
 mod prune;
 mod reach;
 pub(crate) mod shelf;
+mod signers;
 mod state;
 mod status;
 mod tend;

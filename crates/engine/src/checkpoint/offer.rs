@@ -7,11 +7,12 @@ use ties_sync::{Event, FloorTaken, Output, Refusal};
 
 use crate::attempts::Attempts;
 use crate::author::keyring;
-use crate::checkpoint::ground::is_here;
+use crate::checkpoint::ground::{ends_of, stands_at_ends};
 use crate::checkpoint::load::{CheckpointError, load};
 use crate::checkpoint::shelf::{self, Opinion, Shelved};
 use crate::checkpoint::status::keeps;
 use crate::checkpoint::tend::is_far_behind;
+use crate::epochs;
 use crate::records::{Fault, SPACE, SpaceRecord, put_record, record};
 use crate::space::{Inner, Space};
 
@@ -32,12 +33,18 @@ pub(crate) fn consider(read: &dyn Read, floor: &FloorRecord, needed: bool) -> Re
     if known.as_ref().is_some_and(|known| known.opinion == Opinion::Differs) {
         return plain(FloorTaken::Refused(Refusal::Floor));
     }
+    let needed = needed || is_short(read)?;
+    match known.as_ref().map(|known| known.opinion) {
+        Some(Opinion::Foreign) => return plain(FloorTaken::Passed),
+        Some(Opinion::Aside) if !needed => return plain(FloorTaken::Passed),
+        _ => {}
+    }
     let reached = reaches(read, floor)?;
     let better = held(read)?.is_some_and(|own| own.name() == floor.name() || own.supersedes(floor));
     if reached && better {
         return plain(FloorTaken::Held);
     }
-    if !reached && !needed && !is_short(read)? && !is_far_behind(read, floor)? {
+    if !reached && !needed && !is_far_behind(read, floor)? {
         return plain(FloorTaken::Passed);
     }
     if !shelf::has_chunk(read, &floor.manifest())? {
@@ -48,8 +55,7 @@ pub(crate) fn consider(read: &dyn Read, floor: &FloorRecord, needed: bool) -> Re
     if !reached {
         // Whoever was shut out has the keys of its time, and could make a checkpoint that knows nothing of that. What this
         // device begins with is sealed under the newest key that it was given.
-        let newest = keys.first().map(|(_, generation, _)| *generation);
-        keys.retain(|(_, generation, _)| Some(*generation) == newest);
+        keys = epochs::newest(read, keys)?;
     }
     if shelf::manifest(read, floor, &space.space, &keys)?.is_none() {
         return plain(FloorTaken::Passed);
@@ -79,7 +85,7 @@ fn newest_of(read: &dyn Read, counts: impl Fn(&FloorRecord) -> bool) -> Result<O
     let mut best: Option<FloorRecord> = None;
     for Shelved { floor, opinion, .. } in shelf::shelved(read)? {
         let better = best.as_ref().is_none_or(|best| floor.supersedes(best));
-        let is_right = opinion != Opinion::Differs && counts(&floor);
+        let is_right = opinion.is_good() && counts(&floor);
         if is_right && better && shelf::is_whole(read, &floor)? && reaches(read, &floor)? {
             best = Some(floor);
         }
@@ -89,8 +95,8 @@ fn newest_of(read: &dyn Read, counts: impl Fn(&FloorRecord) -> bool) -> Result<O
 
 /// Whether everything up to the cut is here, as entries or by a checkpoint.
 fn reaches(read: &dyn Read, floor: &FloorRecord) -> Result<bool, Fault> {
-    for end in floor.cut() {
-        if !is_here(read, &end.log, end.tip.seq, end.tip.name)? {
+    for (log, ends) in ends_of(floor.cut()) {
+        if !stands_at_ends(read, &log, &ends)? {
             return Ok(false);
         }
     }
@@ -117,7 +123,8 @@ fn note_shortage(space: &Space, outputs: &[Output]) -> Result<(), Fault> {
     let is_missing = |output: &Output| match output {
         // The other side has the end of a log alone, or what it has does not follow on what is here.
         Output::Event(Event::Refused { reason, .. }) => matches!(reason, Refusal::Below | Refusal::Withheld),
-        Output::Event(Event::Declined { reason, .. }) => *reason == Refusal::Gap,
+        // What came does not follow on what is here, or is a branch that left it before: what it says comes with a checkpoint.
+        Output::Event(Event::Declined { reason, .. }) => matches!(reason, Refusal::Gap | Refusal::Below),
         _ => false,
     };
     if outputs.iter().any(is_missing) { note_short(space) } else { Ok(()) }
@@ -138,15 +145,16 @@ pub(crate) fn note_short(space: &Space) -> Result<(), Fault> {
 pub(crate) fn load_offered(space: &Space, outputs: &[Output]) -> Result<bool, Fault> {
     note_shortage(space, outputs)?;
     let offered = outputs.iter().rev().find_map(|output| match output {
-        Output::Event(Event::Checkpoint { record }) => Some(record),
+        Output::Event(Event::Checkpoint { record, needed }) => Some((record, *needed)),
         _ => None,
     });
-    let Some(floor) = offered else { return Ok(false) };
-    load_now(space, floor).map(|()| true)
+    let Some((floor, needed)) = offered else { return Ok(false) };
+    load_now(space, floor, needed).map(|()| true)
 }
 
 /// Takes a checkpoint whose pieces are all here. One that is not what it says it is, is remembered as that.
-pub(crate) fn load_now(space: &Space, floor: &FloorRecord) -> Result<(), Fault> {
+/// `needed`: there is no other way to what it holds.
+pub(crate) fn load_now(space: &Space, floor: &FloorRecord, needed: bool) -> Result<(), Fault> {
     let inner = &space.inner;
     let mut transaction = inner.store.write()?;
     let mut attempts = Attempts::in_folder(inner.folder.as_deref());
@@ -154,13 +162,15 @@ pub(crate) fn load_now(space: &Space, floor: &FloorRecord) -> Result<(), Fault> 
     let begun = attempts.begin(&ties_sealed_log::EntryName(floor.manifest().0));
     pass(Point::LoadBegun);
     let loaded = if begun {
-        load(&mut transaction, &*inner.projection, floor, inner.now())
+        let needed = needed || is_short(&transaction)?;
+        load(&mut transaction, &*inner.projection, floor, (inner.now(), needed))
     } else {
         Err(CheckpointError::Wrong)
     };
     attempts.rest();
     match loaded {
-        Ok(()) => {
+        Ok(astray) => {
+            astray.carry(&mut transaction, &mut inner.environment())?;
             transaction.remove(Table::SETTINGS, SHORT)?;
             tracing::debug!(bytes = floor.size(), "started from a checkpoint");
         }
@@ -169,7 +179,12 @@ pub(crate) fn load_now(space: &Space, floor: &FloorRecord) -> Result<(), Fault> 
             tracing::warn!(%wrong, "a checkpoint was not taken");
             drop(transaction);
             transaction = inner.store.write()?;
-            shelf::put(&mut transaction, floor, Some(Opinion::Differs), inner.now())?;
+            let opinion = match wrong {
+                CheckpointError::Costly => Opinion::Aside,
+                CheckpointError::Foreign => Opinion::Foreign,
+                _ => Opinion::Differs,
+            };
+            shelf::put(&mut transaction, floor, Some(opinion), inner.now())?;
         }
     }
     shelf::clear(&mut transaction)?;

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering;
 
 use ties_fault::{Point, pass};
-use ties_sealed_log::{Entry, Freed, Log, LogId, Prune, Tip, TipRecord};
+use ties_sealed_log::{Entry, FloorRecord, Freed, Log, LogId, Prune, Tip, TipRecord};
 use ties_store::{Read, StoredLog, Table, Transaction};
 
 use crate::acceptance::QUARANTINE;
@@ -16,6 +16,7 @@ use crate::checkpoint::cut::has_all;
 use crate::checkpoint::ground::{ground_floor, stand_at};
 use crate::checkpoint::kept::{self, Carried, entry_at};
 use crate::checkpoint::shelf::{self, Opinion, Shelved};
+use crate::checkpoint::signers::Signers;
 use crate::level::NEWER;
 use crate::lineage::Lineage;
 use crate::records::{BAD, Fault, SPACE, SpaceRecord, parse_place, record};
@@ -60,15 +61,12 @@ impl Space {
 fn due(read: &dyn Read) -> Result<Option<Shelved>, Fault> {
     let mut sure = Vec::new();
     for one in shelf::shelved(read)? {
-        if one.floor.cosigner().is_some() && one.opinion == Opinion::Same && shelf::is_whole(read, &one.floor)? {
+        let by_two = one.floor.cosigner().is_some() && Signers::of(read, &one.floor)?.second.is_some();
+        if by_two && one.opinion == Opinion::Same && shelf::is_whole(read, &one.floor)? {
             sure.push(one);
         }
     }
-    sure.sort_by(|one, other| match (one.floor.supersedes(&other.floor), other.floor.supersedes(&one.floor)) {
-        (true, false) => std::cmp::Ordering::Less,
-        (false, true) => std::cmp::Ordering::Greater,
-        _ => one.floor.name().cmp(&other.floor.name()),
-    });
+    let sure = FloorRecord::newest_first(sure, |one| &one.floor);
     let Some(older) = sure.into_iter().nth(1) else { return Ok(None) };
     if let Some(ground) = ground_floor(read)? {
         let higher = shelf::shelf(read, &ground)?.is_some_and(|ground| older.floor.supersedes(&ground.floor));

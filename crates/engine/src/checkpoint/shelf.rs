@@ -30,6 +30,17 @@ pub(crate) enum Opinion {
     Believed,
     /// What is here says something else.
     Differs,
+    /// With it changes of this device would go astray: it is taken where there is no other way.
+    Aside,
+    /// With it changes of another device would: it is not taken.
+    Foreign,
+}
+
+impl Opinion {
+    /// Whether it may be begun with, and shown to others.
+    pub(crate) fn is_good(self) -> bool {
+        matches!(self, Self::None | Self::Same | Self::Believed)
+    }
 }
 
 /// A checkpoint, as it stands on the shelf.
@@ -72,7 +83,7 @@ pub(crate) fn newest(read: &dyn Read) -> Result<Option<Shelved>, Fault> {
     let mut newest: Option<Shelved> = None;
     for one in shelved(read)? {
         let better = newest.as_ref().is_none_or(|best| one.floor.supersedes(&best.floor));
-        if one.opinion != Opinion::Differs && better && is_whole(read, &one.floor)? {
+        if one.opinion.is_good() && better && is_whole(read, &one.floor)? {
             newest = Some(one);
         }
     }
@@ -113,12 +124,7 @@ pub(crate) fn put(
 /// Takes away what is not needed any more: all but two generations with two signatures, the newest, and those that differ
 /// (their records alone).
 pub(crate) fn clear(transaction: &mut Transaction) -> Result<(), Fault> {
-    let mut all = shelved(transaction)?;
-    all.sort_by(|one, other| match (one.floor.supersedes(&other.floor), other.floor.supersedes(&one.floor)) {
-        (true, false) => std::cmp::Ordering::Less,
-        (false, true) => std::cmp::Ordering::Greater,
-        _ => one.floor.name().cmp(&other.floor.name()),
-    });
+    let all = FloorRecord::newest_first(shelved(transaction)?, |one| &one.floor);
     let newest = newest(transaction)?.map(|one| one.floor.manifest());
     let ground = ground_floor(transaction)?;
     let mut wanted: BTreeSet<ChunkName> = BTreeSet::new();
@@ -126,7 +132,7 @@ pub(crate) fn clear(transaction: &mut Transaction) -> Result<(), Fault> {
     for one in all {
         let manifest = one.floor.manifest();
         let keep = match one.opinion {
-            Opinion::Differs if Some(manifest) != ground => {
+            Opinion::Differs | Opinion::Foreign if Some(manifest) != ground => {
                 differing += 1;
                 if differing > MAX_DIFFERING {
                     transaction.remove(FLOORS, &manifest.0)?;

@@ -1,8 +1,10 @@
 //! How checkpoints stand on this device, and whether it keeps any.
 
+use ties_sealed_log::DeviceId;
 use ties_store::{Read, Table};
 
 use crate::checkpoint::shelf::{self, Opinion, Shelved};
+use crate::checkpoint::signers::Signers;
 use crate::records::{Fault, put_record, record};
 use crate::roster::Roster;
 use crate::space::Space;
@@ -80,7 +82,8 @@ pub(crate) fn checkpoints(read: &dyn Read) -> Result<Vec<Checkpoint>, Fault> {
     // What is only on its way says nothing yet.
     let mut there = Vec::new();
     for one in shelved {
-        if one.opinion == Opinion::Differs || shelf::is_whole(read, &one.floor)? {
+        // One that was put aside says nothing at all.
+        if one.opinion != Opinion::Aside && (one.opinion == Opinion::Differs || shelf::is_whole(read, &one.floor)?) {
             there.push(one);
         }
     }
@@ -90,12 +93,13 @@ pub(crate) fn checkpoints(read: &dyn Read) -> Result<Vec<Checkpoint>, Fault> {
 }
 
 fn shown(roster: &mut Roster, one: &Shelved) -> Checkpoint {
-    let mut name = |log| roster.author(&log).and_then(|device| roster.name_of(&device));
-    let (maker, second) = (name(one.floor.author()), one.floor.cosigner().and_then(name));
+    let signers = Signers::in_roster(roster, &one.floor);
+    let name = |device: Option<DeviceId>| device.and_then(|device| roster.name_of(&device));
+    let (maker, second) = (name(signers.maker), name(signers.second));
     let standing = match one.opinion {
-        Opinion::None => CheckpointStanding::Unchecked,
+        Opinion::None | Opinion::Aside | Opinion::Foreign => CheckpointStanding::Unchecked,
         Opinion::Same => CheckpointStanding::Same,
-        Opinion::Believed if one.floor.cosigner().is_some() => CheckpointStanding::Started,
+        Opinion::Believed if signers.second.is_some() => CheckpointStanding::Started,
         Opinion::Believed => CheckpointStanding::Unverified,
         Opinion::Differs => CheckpointStanding::Differs,
     };

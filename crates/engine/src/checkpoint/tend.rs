@@ -1,12 +1,15 @@
 //! What is done about checkpoints by itself, after a sync: looking over those that came, making one when it is time,
 //! and doing without the entries below.
 
-use ties_sealed_log::{Entry, Log, LogId, Payload, Role, Tip};
+use ties_sealed_log::{Entry, Log, LogId, Payload, Role, Tip, is_outgrown};
 use ties_store::{Read, StoredLog, Table};
 
 use crate::author::{SPACE_NUMBER, append, keyring};
+use crate::checkpoint::cut::cut;
+use crate::checkpoint::ground::ends_of;
 use crate::checkpoint::reach::owes_word;
 use crate::checkpoint::shelf::{self, Shelved};
+use crate::epochs;
 use crate::lineage::PART;
 use crate::records::{Fault, SPACE, SpaceRecord, record};
 use crate::roster::Roster;
@@ -65,6 +68,14 @@ fn is_due(read: &dyn Read) -> Result<bool, Fault> {
     // One under an older key is nothing to begin with (`offer.rs`).
     let newest = shelf::newest(read)?;
     let newest = if is_under_newest_key(read, newest.as_ref())? { newest } else { None };
+    let stored = StoredLog::reading(read, SPACE_NUMBER);
+    if let Some(newest) = &newest
+        && is_outgrown(newest.floor.cut(), &stored)?
+        && !is_outgrown(&cut(read)?, &stored)?
+    {
+        // Whoever begins with it waits for what stands on the other branch.
+        return may_make(read);
+    }
     let tail = Tail::above(read, newest.as_ref())?;
     if let Some(every) = ties_fault::checkpoint_every() {
         return Ok(tail.entries >= every && may_make(read)?);
@@ -78,23 +89,23 @@ fn is_due(read: &dyn Read) -> Result<bool, Fault> {
 
 /// What was written since a checkpoint.
 pub(crate) struct Tail {
-    /// Logs, and after which entry of each.
-    logs: Vec<(LogId, u64)>,
+    /// Logs, and after which entry of each, up to which.
+    logs: Vec<(LogId, std::ops::Range<u64>)>,
     entries: u64,
 }
 
 impl Tail {
-    /// All entries here that lie above a checkpoint's cut, or all there are.
+    /// All entries here that a new checkpoint would cover and an earlier one does not; what waits or is held is in neither.
     pub(crate) fn above(read: &dyn Read, checkpoint: Option<&Shelved>) -> Result<Self, Fault> {
-        let vector = StoredLog::reading(read, SPACE_NUMBER).vector()?;
+        let cut = cut(read)?;
         let mut tail = Self { logs: Vec::new(), entries: 0 };
-        for log in vector.logs() {
-            let last = vector.tips(&log).map(|tip| tip.seq).max().unwrap_or(0);
+        for (log, tips) in ends_of(&cut) {
+            let last = tips.iter().map(|tip| tip.seq).max().unwrap_or(0);
             let ends = checkpoint.map_or_else(Vec::new, |checkpoint| checkpoint.floor.cut_of(&log));
             let from = ends.iter().map(|Tip { seq, .. }| *seq).max().unwrap_or(0);
             if last > from {
                 tail.entries += last - from;
-                tail.logs.push((log, from));
+                tail.logs.push((log, from..last));
             }
         }
         Ok(tail)
@@ -104,11 +115,13 @@ impl Tail {
     pub(crate) fn bytes(&self, read: &dyn Read, enough: u64) -> Result<u64, Fault> {
         let stored = StoredLog::reading(read, SPACE_NUMBER);
         let mut bytes = 0;
-        for (log, mut from) in self.logs.iter().copied() {
-            loop {
-                let part = stored.after(&log, from, PART)?;
+        for (log, places) in &self.logs {
+            let mut from = places.start;
+            while from < places.end {
+                let part = stored.after(log, from, PART)?;
                 let Some(last) = part.last().map(Entry::seq) else { break };
-                bytes += part.iter().map(|entry| entry.bytes().len() as u64).sum::<u64>();
+                let covered = part.iter().filter(|entry| entry.seq() <= places.end);
+                bytes += covered.map(|entry| entry.bytes().len() as u64).sum::<u64>();
                 if bytes > enough {
                     return Ok(bytes);
                 }
@@ -135,9 +148,7 @@ fn fewest(read: &dyn Read) -> Result<u64, Fault> {
 fn is_under_newest_key(read: &dyn Read, newest: Option<&Shelved>) -> Result<bool, Fault> {
     let Some(newest) = newest else { return Ok(false) };
     let space: SpaceRecord = record(read, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
-    let mut keys = keyring(read)?;
-    let last = keys.first().map(|(_, generation, _)| *generation);
-    keys.retain(|(_, generation, _)| Some(*generation) == last);
+    let keys = epochs::newest(read, keyring(read)?)?;
     Ok(shelf::manifest(read, &newest.floor, &space.space, &keys)?.is_some())
 }
 

@@ -19,10 +19,8 @@ const STEPS: usize = 3;
 impl Visit<'_> {
     /// Takes the newest checkpoint there that is wanted here; says whether it was loaded.
     pub(super) fn take_checkpoint(&mut self, listed: &[Listed]) -> Result<bool, FolderError> {
-        let mut floors = floors(&self.depot, self.unread(listed))?;
-        while !floors.is_empty() {
-            let newest = (0..floors.len()).find(|at| floors.iter().all(|other| !other.supersedes(&floors[*at])));
-            let floor = floors.swap_remove(newest.unwrap_or(0));
+        let floors = floors(&self.depot, self.unread(listed))?;
+        for floor in FloorRecord::newest_first(floors, |floor| floor) {
             if self.take_floor(&floor, listed)? {
                 return Ok(true);
             }
@@ -45,7 +43,7 @@ impl Visit<'_> {
                 _ => return Ok(false),
             };
             if !keep && missing.is_empty() {
-                load_now(self.space, floor)?;
+                load_now(self.space, floor, false)?;
                 return Ok(true);
             }
             let mut transaction = inner.store.write().map_err(Fault::from)?;

@@ -73,7 +73,8 @@ impl Base {
             let chunk = Chunk::new(bytes.clone()).map_err(|_| RecoveryError::Incomplete)?;
             shelf::put_chunk(transaction, &chunk)?;
         }
-        load(transaction, projection, &self.floor, now).map_err(|error| match error {
+        // Where nothing was before nothing goes astray.
+        load(transaction, projection, &self.floor, (now, true)).map(drop).map_err(|error| match error {
             CheckpointError::Fault(fault) => fault.into(),
             _ => RecoveryError::Incomplete,
         })

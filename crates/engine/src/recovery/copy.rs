@@ -175,9 +175,7 @@ impl CipherCopy {
         let listed = depot.list()?;
         let mut floors = floors(depot, listed.iter())?;
         floors.retain(|floor| floor.cosigner().is_some());
-        while !floors.is_empty() {
-            let newest = (0..floors.len()).find(|at| floors.iter().all(|other| !other.supersedes(&floors[*at])));
-            let floor = floors.swap_remove(newest.unwrap_or(0));
+        for floor in FloorRecord::newest_first(floors, |floor| floor) {
             let mut chunks = BTreeMap::new();
             for (name, _) in floor.chunks() {
                 chunks.extend(chunk(depot, &listed, &floor, name)?.map(|chunk| (*name, chunk.into_bytes())));

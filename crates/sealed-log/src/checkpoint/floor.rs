@@ -11,6 +11,7 @@ use super::manifest::Manifest;
 use super::{MAX_CHUNK, MAX_CHUNKS, is_cut};
 use crate::ids::{ChunkName, FloorName, LogId};
 use crate::keys::{KeyError, LogKey, sign, verify};
+use crate::log::Log;
 use crate::seal::SEAL_OVERHEAD;
 use crate::vector::{Tip, TipRecord};
 use crate::{DecodeError, decode, encode};
@@ -223,6 +224,37 @@ impl FloorRecord {
             }
         }
     }
+
+    /// Puts what has floor records into the order in which it is to be started from: each before all that it supersedes. Of
+    /// three of which none covers all others each may supersede the next; then the one with the lowest name comes first.
+    pub fn newest_first<T>(records: Vec<T>, record: impl Fn(&T) -> &Self) -> Vec<T> {
+        let mut rest = records;
+        let mut sorted = Vec::with_capacity(rest.len());
+        while !rest.is_empty() {
+            let is_first = |at: &usize| rest.iter().all(|other| !record(other).supersedes(record(&rest[*at])));
+            let first = (0..rest.len()).find(is_first);
+            let first = first.or_else(|| (0..rest.len()).min_by_key(|at| record(&rest[*at]).name));
+            sorted.push(rest.remove(first.unwrap_or(0)));
+        }
+        sorted
+    }
+}
+
+/// Whether a log went two ways at or below a cut, and the cut has not all of them: whoever begins there never gets what stands
+/// on the others.
+///
+/// # Errors
+/// When the storage fails.
+pub fn is_outgrown<L: Log>(cut: &[TipRecord], log: &L) -> Result<bool, L::Error> {
+    for ends in cut.chunk_by(|one, next| one.log == next.log) {
+        let id = ends[0].log;
+        let fork = log.forked_at(&id)?;
+        let forks_below = fork.is_some_and(|fork| ends.iter().any(|end| fork <= end.tip.seq));
+        if forks_below && ends.len() < log.tips(&id)?.len() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Body {

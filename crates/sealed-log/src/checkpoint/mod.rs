@@ -11,7 +11,7 @@ mod parts;
 mod root;
 
 pub use chunk::{Chunk, ChunkError, ChunkSeal};
-pub use floor::{FloorError, FloorRecord};
+pub use floor::{FloorError, FloorRecord, is_outgrown};
 pub use manifest::{MANIFEST_VERSION, Manifest, Part};
 pub use parts::{DocumentPiece, MAX_PIECE, PART_FILL, PartKind, entries_of, pieces_of};
 pub use root::StateRoot;

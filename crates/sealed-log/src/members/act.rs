@@ -80,7 +80,8 @@ impl MembershipAct {
             | Payload::Genesis(_)
             | Payload::Decision(_)
             | Payload::Receipts(_)
-            | Payload::Reads(_) => {
+            | Payload::Reads(_)
+            | Payload::Carried(_) => {
                 return None;
             }
         })

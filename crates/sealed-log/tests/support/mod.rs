@@ -8,7 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_bytes::ByteBuf;
 use ties_sealed_log::{
-    AccessStatement, Add, Admit, Change, ChangeRecovery, Changes, Chunk, ChunkSeal, Decision, Dep, DeviceKeys,
+    AccessStatement, Add, Admit, Carried, Change, ChangeRecovery, Changes, Chunk, ChunkSeal, Decision, Dep, DeviceKeys,
     DocumentPiece, Entry, EntryName, EpochId, EpochKey, FloorRecord, GET, Genesis, KnownPseudonym, Listed, LogKey,
     LogOpening, MANAGE, MANIFEST_VERSION, MailboxId, Manifest, Manner, OpenLog, PUT, PartKind, Payload, Position,
     PseudonymKey, Raise, Reads, RecoveryEnvelope, RecoveryKeys, RecoveryWords, RelayKey, RelayRoad, RelaySecret,
@@ -112,6 +112,12 @@ impl Cast {
             Change { document: short("other"), nonce: 1, chunk: ByteBuf::from([0x85, 0x6f, 0x4a, 0x83, 2]) },
         ];
         Payload::Changes(Changes { nonces: vec![short("nonce")], items })
+    }
+
+    pub(crate) fn carried(&self) -> Payload {
+        let signature = ByteBuf::from(self.founder.sign_log(&self.space, &self.log.id()));
+        let Payload::Changes(changes) = self.changes() else { unreachable!() };
+        Payload::Carried(Carried { log: self.log.id(), signature, changes })
     }
 
     pub(crate) fn add(&self) -> Payload {
@@ -222,6 +228,7 @@ impl Cast {
             ("recovery", Payload::ChangeRecovery(self.change_recovery())),
             ("raise", Payload::Raise(Raise { parents: vec![self.root], level: 2 })),
             ("reads", Payload::Reads(Reads { level: 300 })),
+            ("carried", self.carried()),
             ("decision, accept", Payload::Decision(Decision::Accept)),
             ("decision, discard", Payload::Decision(Decision::Discard)),
         ]

@@ -230,7 +230,7 @@ impl World {
         }
         let changed = before.mark() != self.replicas[number].mark();
         let staged = out.iter().find_map(|output| match output {
-            Output::Event(Event::Checkpoint { record }) => Some(record.clone()),
+            Output::Event(Event::Checkpoint { record, .. }) => Some(record.clone()),
             _ => None,
         });
         self.act(link, side, out);
