@@ -133,11 +133,11 @@ fn what_was_shut_out_stays_shut_out_below_a_floor() {
 }
 
 #[test]
-fn a_copy_that_is_heard_of_below_a_floor_is_noticed() {
+fn what_a_copy_wrote_below_a_floor_is_said_again() {
     play_all(
         "--test simulation -- --nocapture heard_of_below",
         2,
-        &[("copies that branched below the floor", 1), ("owners told", 1)],
+        &[("copies that branched below the floor", 1)],
         &floors::copied,
     );
 }

@@ -13,8 +13,7 @@ pub(crate) fn live(seed: u64) -> Counts {
 }
 
 /// Plays a seed in which devices make checkpoints after a few entries, and mostly the relay drops what lies below two of
-/// them; at its end a device joins that has nothing. No device is copied or restored: what it then writes below a floor
-/// is not merged (`floors.rs` has that).
+/// them; at its end a device joins that has nothing.
 pub(crate) fn live_with_checkpoints(seed: u64) -> Counts {
     let mut dice = ties_tests::Dice::new(seed ^ 0x0f10_0125);
     let limits = Limits { prunes: dice.per_mille(700), ..Limits::default() };
