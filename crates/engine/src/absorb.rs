@@ -481,7 +481,7 @@ impl<'t> Batch<'t> {
         match &payload {
             Payload::Changes(changes) => return self.change(&entry.log(), changes, payload.clone()),
             Payload::Carried(carried) => {
-                if !self.roster.is_of_the_same(&entry.log(), &carried.log, &carried.signature) {
+                if !carried.is_genuine(&self.roster.space.space, &entry.log()) {
                     return Ok(Verdict::Bad("changes of a log that is another device's".into()));
                 }
                 return self.change(&carried.log, &carried.changes, payload.clone());

@@ -147,14 +147,6 @@ impl Roster {
             .is_some_and(|claim| claim.device == certificate.id() && self.holds(certificate, claim, log))
     }
 
-    /// Whether the device behind a log signed that another one is its own.
-    pub(crate) fn is_of_the_same(&mut self, log: &LogId, other: &LogId, signature: &[u8]) -> bool {
-        let device = self.author(log);
-        let certificate = device.and_then(|device| self.certificates.get(&device));
-        let claim = device.map(|device| ClaimRecord { device, signature: signature.to_vec().into() });
-        certificate.zip(claim).is_some_and(|(certificate, claim)| self.holds(certificate, &claim, other))
-    }
-
     fn holds(&self, certificate: &DeviceCert, claim: &ClaimRecord, log: &LogId) -> bool {
         let signature = <&[u8; 64]>::try_from(claim.signature.as_slice());
         signature.is_ok_and(|signature| certificate.verify_log(&self.space.space, log, signature).is_ok())

@@ -2,7 +2,7 @@
 //! that writes what no honest one would.
 
 use automerge::Automerge;
-use ties_sealed_log::{Change, Changes, Entry, EntryName, Log, LogId, Payload, Sealed, actor, decode};
+use ties_sealed_log::{Carried, Change, Changes, Entry, EntryName, Log, LogId, Payload, Sealed, actor, decode};
 
 use crate::absorb::absorb;
 use crate::author::{SPACE_NUMBER, append, keyring, log_key};
@@ -55,6 +55,22 @@ pub fn forge(space: &Space, chunks: impl FnOnce([u8; 16]) -> Vec<Forged>) -> Res
     let entry = append(&mut transaction, &mut space.inner.environment(), &Payload::Changes(changes))?;
     transaction.commit()?;
     Ok(entry.name())
+}
+
+/// Says in a space's log that it carries changes of a log: of its own, or of another one that it has no key of.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub fn carry(space: &Space, of: Option<LogId>) -> Result<(), Fault> {
+    let mut transaction = space.inner.store.write()?;
+    let own = log_key(&transaction)?.ok_or(Fault::NoKey)?;
+    let network: SpaceRecord =
+        record(&transaction, ties_store::Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+    let mut carried = Carried::sign(&own, &network.space, &own.id(), Changes::default());
+    carried.log = of.unwrap_or(carried.log);
+    append(&mut transaction, &mut space.inner.environment(), &Payload::Carried(carried))?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Makes a checkpoint that says something else than this device's entries; gives `false` where there is nothing to make it of.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use ties_engine::testing::{Lie, make_false_checkpoint};
+use ties_engine::testing::{Lie, carry, make_false_checkpoint};
 use ties_engine::{CheckpointStanding, DocumentId, Looked, Role};
 
 use support::world::{DAY, World};
@@ -166,4 +166,16 @@ fn a_device_that_keeps_no_checkpoints_makes_and_takes_none() {
     world.all_meet();
     world.assert_equal();
     assert!(!world.devices[fresh].tend_checkpoints().unwrap());
+}
+
+#[test]
+fn nobody_carries_what_was_written_in_the_log_of_another_device() {
+    let world = World::of(&["laptop", "phone"]);
+    let laptops = world.devices[0].incarnations().unwrap()[&world.id(0)][0].log;
+    carry(&world.devices[1], None).unwrap();
+    world.meet(0, 1);
+    assert_eq!(world.devices[0].status().unwrap().bad, 0, "its own log is its own");
+    carry(&world.devices[1], Some(laptops)).unwrap();
+    world.meet(0, 1);
+    assert_eq!(world.devices[0].status().unwrap().bad, 1);
 }

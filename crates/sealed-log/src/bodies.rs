@@ -6,6 +6,7 @@ use serde_bytes::ByteBuf;
 use crate::device::DeviceCert;
 use crate::encode;
 use crate::ids::{DeviceId, EntryName, EpochId, LogId, MailboxId, Pseudonym, RelayKey, SpaceId, hash};
+use crate::keys::{LogKey, sign, verify};
 use crate::payload::Dep;
 use crate::recovery::RecoveryCert;
 
@@ -44,10 +45,28 @@ pub struct Change {
 pub struct Carried {
     /// The other log: the changes' actors are computed from it.
     pub log: LogId,
-    /// What [`OpenLog`] says of it, by the device of the log that this stands in.
+    /// By the other log's key, over the log that this stands in: whoever can write the one says this in the other.
     pub signature: ByteBuf,
     /// The changes.
     pub changes: Changes,
+}
+
+impl Carried {
+    const LABEL: &str = "ties1/carried";
+
+    /// Changes that were written in the log of this key, to be said in another one.
+    #[must_use]
+    pub fn sign(key: &LogKey, space: &SpaceId, into: &LogId, changes: Changes) -> Self {
+        let signature = sign(key.signing(), Self::LABEL, &[&space.0, &into.0]);
+        Self { log: key.id(), signature: ByteBuf::from(signature), changes }
+    }
+
+    /// Whether the log that they were written in is of whoever says them in this one.
+    #[must_use]
+    pub fn is_genuine(&self, space: &SpaceId, into: &LogId) -> bool {
+        let signature = <&[u8; 64]>::try_from(self.signature.as_slice());
+        signature.is_ok_and(|signature| verify(&self.log.0, Self::LABEL, &[&space.0, &into.0], signature).is_ok())
+    }
 }
 
 /// The birth of a space. Its hash, before sealing, is the space's id.

@@ -2,30 +2,31 @@
 //!
 //! A database that was set back, or copied, goes on in its log beside what others have of it. Where they dropped the entries
 //! of that time nobody takes such a branch any more, for nothing tells it from what was dropped. What it says shows when its
-//! device takes a checkpoint: changes that are in entries below the cut, and not in the checkpoint. Their device says them
-//! again, in the log that it goes on with, if these entries are gone elsewhere: otherwise they come and go one by one, and the
-//! branch with them. Somebody else's changes are not its to say: such a checkpoint is not taken.
+//! device takes a checkpoint: changes that are in entries below the cut, and not in the checkpoint. Where these entries are gone
+//! elsewhere, their device says them again in the log that it goes on with, and signs with the key of the log that they were
+//! written in. Otherwise entries come and go one by one, and the branch with them. Changes of a log of which the key is not here
+//! are not this device's to say: such a checkpoint is not taken.
 
 use std::collections::BTreeSet;
 
 use automerge::Change;
-use ties_sealed_log::{Carried, Changes, Entry, Log, LogId, Manifest, Payload, SpaceId, Tip};
-use ties_store::{Read, StoredLog, Transaction};
+use ties_sealed_log::{Carried, Changes, Entry, Log, LogId, LogKey, Manifest, Payload, SpaceId, Tip};
+use ties_store::{Read, StoredLog, Table, Transaction};
 
 use crate::acceptance::{is_applied, visit, written_in};
-use crate::author::{Keyring, SPACE_NUMBER, append};
+use crate::author::{Keyring, SPACE_NUMBER, append, log_key, own_log};
 use crate::checkpoint::kept;
 use crate::checkpoint::load::{CheckpointError, documents_in, holds};
 use crate::document::DocumentId;
 use crate::environment::Environment;
-use crate::records::Fault;
+use crate::incarnation::go_on;
+use crate::records::{Fault, SPACE, SpaceRecord, record};
 use crate::roster::Roster;
-use crate::secrets::device_keys;
 
-/// What is said again, and the entries that said it.
+/// What is said again, with the key of the log that it was written in, and the entries that said it.
 #[derive(Default)]
 pub(crate) struct Astray {
-    said: Vec<Carried>,
+    said: Vec<(LogKey, Changes)>,
     entries: Vec<Entry>,
 }
 
@@ -40,8 +41,10 @@ impl Astray {
         needed: bool,
     ) -> Result<Self, CheckpointError> {
         let mut astray = Self::default();
-        let Some(device) = device_keys(read)?.filter(|_| !beyond.is_empty()) else { return Ok(astray) };
-        let mut roster = Roster::load(read)?;
+        if beyond.is_empty() {
+            return Ok(astray);
+        }
+        let roster = Roster::load(read)?;
         let there = documents_in(read, manifest, keys, space, beyond)?;
         for ends in manifest.cut.chunk_by(|one, next| one.log == next.log) {
             let log = ends[0].log;
@@ -49,7 +52,7 @@ impl Astray {
             if !goes(read, &log, &tips)? {
                 continue;
             }
-            let before = astray.said.len();
+            let mut foreign = false;
             visit(read, &log, |entry| {
                 let Some((written, mut changes)) = written_in(&roster, keys, entry) else { return Ok(()) };
                 changes.items.retain(|item| {
@@ -60,13 +63,15 @@ impl Astray {
                     beyond.contains(&id) && hash.is_ok_and(|hash| !is_there(hash))
                 });
                 if !changes.items.is_empty() && is_applied(read, entry)? {
-                    let signature = device.sign_log(space, &written).to_vec().into();
-                    astray.said.push(Carried { log: written, signature, changes });
+                    match own_log(read, &written)? {
+                        Some(key) => astray.said.push((key, changes)),
+                        None => foreign = true,
+                    }
                     astray.entries.push(entry.clone());
                 }
                 Ok(())
             })?;
-            if astray.said.len() > before && roster.author(&log) != Some(device.id()) {
+            if foreign {
                 return Err(CheckpointError::Foreign);
             }
         }
@@ -80,8 +85,8 @@ impl Astray {
 
     /// Says all of it again. A device that may not write any more leaves it.
     pub(super) fn carry(self, transaction: &mut Transaction, environment: &mut Environment) -> Result<(), Fault> {
-        for carried in self.said {
-            match carry(transaction, environment, carried) {
+        for (key, changes) in self.said {
+            match carry(transaction, environment, &key, changes) {
                 Err(Fault::ReadOnly | Fault::Removed | Fault::NoKey | Fault::Outdated(_)) => return Ok(()),
                 done => done?,
             }
@@ -90,15 +95,24 @@ impl Astray {
     }
 }
 
-fn carry(transaction: &mut Transaction, environment: &mut Environment, carried: Carried) -> Result<(), Fault> {
-    match append(transaction, environment, &Payload::Carried(carried.clone())) {
+fn carry(
+    transaction: &mut Transaction,
+    environment: &mut Environment,
+    key: &LogKey,
+    mut changes: Changes,
+) -> Result<(), Fault> {
+    // What is signed names the log that it goes into, which may have to be opened first.
+    go_on(transaction, environment)?;
+    let into = log_key(transaction)?.ok_or(Fault::NoKey)?.id();
+    let space: SpaceRecord = record(transaction, Table::SETTINGS, SPACE, "the space")?.ok_or(Fault::NoKey)?;
+    let carried = Carried::sign(key, &space.space, &into, changes.clone());
+    match append(transaction, environment, &Payload::Carried(carried)) {
         // It has a little more around it than the entry that it comes from.
-        Err(Fault::TooLarge) if carried.changes.items.len() > 1 => {
-            let Carried { log, signature, mut changes } = carried;
+        Err(Fault::TooLarge) if changes.items.len() > 1 => {
             let second = changes.items.split_off(changes.items.len() / 2);
             let second = Changes { nonces: changes.nonces.clone(), items: second };
-            carry(transaction, environment, Carried { log, signature: signature.clone(), changes })?;
-            carry(transaction, environment, Carried { log, signature, changes: second })
+            carry(transaction, environment, key, changes)?;
+            carry(transaction, environment, key, second)
         }
         appended => appended.map(drop),
     }

@@ -115,9 +115,8 @@ impl Cast {
     }
 
     pub(crate) fn carried(&self) -> Payload {
-        let signature = ByteBuf::from(self.founder.sign_log(&self.space, &self.log.id()));
         let Payload::Changes(changes) = self.changes() else { unreachable!() };
-        Payload::Carried(Carried { log: self.log.id(), signature, changes })
+        Payload::Carried(Carried::sign(&self.log, &self.space, &ties_sealed_log::LogId([9; 32]), changes))
     }
 
     pub(crate) fn add(&self) -> Payload {
