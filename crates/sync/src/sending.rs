@@ -25,7 +25,7 @@ impl Session {
             self.send_log(log, from, replica, &mut entries, out)?;
         }
         entries.finish(out);
-        if self.sending.is_empty() && self.floors.is_caught_up(&self.peer) {
+        if self.sending.is_empty() && (self.floors.is_caught_up(&self.peer) || self.floors.is_shown_again()) {
             self.show_floor(replica, out)?;
         }
         self.send_chunks(replica, out)
