@@ -106,6 +106,7 @@ BODIES = {
     33: variant(None, None),
     37: record("Receipts", relays=several(RECEIPT, most=64, order=tuple)),
     38: record("Reads", level=where(U16, lambda level: level > 0, "levels begin at 1")),
+    39: record("Carried", log=ID, signature=SIGNATURE, changes=CHANGES),
 }
 ENVELOPE = record(
     "Envelope",

@@ -317,6 +317,7 @@ MADE = {
     "rename": (19, (BEFORE, GUEST.id, "old phone")),
     "raise": (27, (BEFORE, 2)),
     "reads": (38, (300,)),
+    "carried": (39, (LOG, sign(LOG_SEED, "ties1/carried", SPACE, fill(9)), ([test("nonce")[:16]], CHANGED))),
     "remove, retire": (20, (BEFORE, GUEST.id, (0, None))),
     "remove, revoke": (20, (BEFORE, GUEST.id, (1, [OTHER_TIP]))),
     "roads": (24, (BEFORE, ROADS, [(FOUNDER.id, RELAY, PSEUDONYM, CLAIM)], [LOG_OPENING])),
