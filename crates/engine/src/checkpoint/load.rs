@@ -61,7 +61,8 @@ impl From<BadDocument> for CheckpointError {
     }
 }
 
-/// Takes a checkpoint whose chunks are all here, at this time. `needed`: there is no other way. After an error the transaction must be thrown away.
+/// Takes a checkpoint whose chunks are all here, at this time. `needed`: there is no other way. Gives what has to be said again.
+/// After an error the transaction must be thrown away.
 pub(crate) fn load(
     transaction: &mut Transaction,
     projection: &dyn Projection,

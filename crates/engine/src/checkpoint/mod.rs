@@ -2,7 +2,9 @@
 //!
 //! `cut.rs` says up to where a checkpoint goes, `make.rs` makes it, `shelf.rs` keeps it with its chunks, `load.rs` takes one
 //! that came, `check.rs` compares one with what is here and signs or names it. `ground.rs` is what a device stands on since
-//! then (`prune.rs` drops what lies below), `kept.rs` the entries that outlive their places, `state.rs` the documents and the root over them.
+//! then (`prune.rs` drops what lies below), `kept.rs` the entries that outlive their places, `state.rs` the documents and the
+//! root over them. `astray.rs` says again what a branch said that goes with the entries below, `signers.rs` whose the signatures
+//! are, `reach.rs` whether every member can open one, `tend.rs` when all this is done.
 
 mod astray;
 mod check;
